@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Reproduces the report from nothing but Debian: installs what is missing, builds the programs, and trains LeNet
+# against its residual twin for 30 epochs on CIFAR-10-mini, or on a built-in synthetic set if there is none.
+#
+#   examples/reproduce.sh [--quick] [--data DIR] [--out DIR] [--device cpu|cuda]
+#
+#   --quick       3 epochs instead of 30
+#   --data DIR    a folder that holds cifar10_mini/, or train/ and val/ themselves (default: $TENON_DATA)
+#   --out DIR     where the report goes (default: ./out)
+#   --device      cpu (default), or cuda, which needs the CUDA toolkit and cuDNN
+#
+# TENON_BUILD names another folder to build in (default: build/ of the checkout).
+set -u
+caller=$PWD
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+refuse() {
+  echo "reproduce.sh: $*" >&2
+  exit 2
+}
+
+# ---- Arguments ----------------------------------------------------------------------------------------------
+epochs=30 data='' out=$caller/out device=cpu
+while (($# > 0)); do
+  case $1 in
+    --quick) epochs=3 ;;
+    --data=* | --out=* | --device=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+    --data | --out | --device)
+      [[ -n ${2:-} ]] || refuse "$1 needs a value"
+      case $1 in
+        --data) data=$2 ;;
+        --out) out=$2 ;;
+        --device) device=$2 ;;
+      esac
+      shift ;;
+    -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" | sed '$d'; exit 0 ;;
+    *) refuse "unknown argument '$1'; see --help" ;;
+  esac
+  shift
+done
+[[ $device == cpu || $device == cuda ]] || refuse "--device is '$device', expected cpu or cuda"
+
+# pictures DIR: the data set in DIR, if it is there.
+pictures() {
+  local folder
+  for folder in "$1/cifar10_mini" "$1"; do
+    if [[ -d $folder/train && -d $folder/val ]]; then (cd "$folder" && pwd); return; fi
+  done
+  return 1
+}
+
+found=''
+if [[ -n $data ]]; then
+  [[ -d $data ]] || refuse "--data: $data is not a folder"
+  found=$(pictures "$data") || refuse "--data: $data holds neither cifar10_mini/ nor train/ and val/"
+elif [[ -n ${TENON_DATA:-} ]]; then
+  found=$(pictures "$TENON_DATA") || echo "TENON_DATA ($TENON_DATA) holds no cifar10_mini/"
+fi
+if ! mkdir -p "$out" 2>/dev/null || [[ ! -w $out ]]; then refuse "--out: $out cannot be written"; fi
+out=$(cd "$out" && pwd)
+build=${TENON_BUILD:-$root/build}/reproduce-$device
+mkdir -p "$build" 2>/dev/null || refuse "$build cannot be written; name another folder with TENON_BUILD"
+
+# step WHAT COMMAND...: runs it quietly; what it printed is shown if it fails.
+step() {
+  local what=$1 log=$build/${1// /-}.log began=$SECONDS
+  shift
+  printf '%s ... ' "$what"
+  if "$@" >"$log" 2>&1 </dev/null; then
+    echo "done ($((SECONDS - began)) s)"
+  else
+    echo "failed"
+    tail -n 30 "$log" >&2
+    echo "reproduce.sh: $what failed; all of its output is in $log" >&2
+    exit 1
+  fi
+}
+
+# ---- What is missing ----------------------------------------------------------------------------------------
+packages=(g++ cmake ninja-build pkg-config libeigen3-dev libstb-dev libcli11-dev nlohmann-json3-dev
+  libcairo2-dev fonts-dejavu-core zlib1g-dev)
+missing=()
+if command -v dpkg-query >/dev/null; then
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
+  done
+else
+  echo "No Debian: expecting these packages, by their Debian names: ${packages[*]}"
+fi
+if ((${#missing[@]} > 0)); then
+  as_root=()
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null || ! sudo -v; then
+      echo "reproduce.sh: packages are missing and need root: apt-get install ${missing[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo DEBIAN_FRONTEND=noninteractive)
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  step "updating the package lists" "${as_root[@]}" apt-get update
+  step "installing ${#missing[@]} packages" \
+    "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+
+# ---- Build --------------------------------------------------------------------------------------------------
+options=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DTENON_BUILD_TESTS=OFF -DTENON_BUILD_BENCH=OFF)
+[[ $device == cuda ]] && options+=(-DTENON_CUDA=ON)
+step "configuring" cmake -S "$root" -B "$build" "${options[@]}"
+step "building" cmake --build "$build" --target cifar
+
+# ---- Run ----------------------------------------------------------------------------------------------------
+run=("$build/bin/cifar" --compare --epochs "$epochs" --device "$device" --out "$out")
+if [[ -n $found ]]; then
+  echo "Training on the real pictures of $found, $epochs epochs."
+  run+=(--data "$found")
+else
+  echo "No real pictures (name them with --data DIR or TENON_DATA): training on the built-in SYNTHETIC set,"
+  echo "$epochs epochs. Its figures show that the program works; they are not the report's."
+fi
+"${run[@]}"
+status=$?
+if ((status != 0)); then
+  echo "reproduce.sh: cifar ended with status $status" >&2
+  exit "$status"
+fi
+echo "The report: $out/report.html"

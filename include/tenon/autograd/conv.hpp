@@ -1,0 +1,79 @@
+// Differentiable 2-D convolution (cross-correlation, as every framework calls it).
+#pragma once
+
+#include "tenon/autograd/arithmetic.hpp"
+
+namespace tenon {
+
+// An extent in both directions of a picture; one number sets both: {.kernel = 3}, {.kernel = {3, 1}}.
+struct Size2d {
+  Index h = 0, w = 0;
+
+  constexpr Size2d() = default;
+  constexpr Size2d(Index both) : h(both), w(both) {}  // NOLINT(google-explicit-constructor)
+  constexpr Size2d(Index height, Index width) : h(height), w(width) {}
+};
+
+struct Conv2dParameters {
+  Size2d stride = 1;
+  Size2d padding = 0;
+  Size2d dilation = 1;
+  Index groups = 1;
+};
+
+namespace detail {
+
+inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dParameters& p) {
+  require<ShapeError>(x.rank() == 4, "conv2d: x ", x, ", expected (N,H,W,C)");
+  require<ShapeError>(w.rank() == 4, "conv2d: weight ", w, ", expected (O,KH,KW,C/groups)");
+  require<ValueError>(p.stride.h > 0 && p.stride.w > 0, "conv2d: stride (", p.stride.h, ",", p.stride.w,
+                      "), expected at least 1");
+  require<ValueError>(p.dilation.h > 0 && p.dilation.w > 0, "conv2d: dilation (", p.dilation.h, ",", p.dilation.w,
+                      "), expected at least 1");
+  require<ValueError>(p.padding.h >= 0 && p.padding.w >= 0, "conv2d: padding (", p.padding.h, ",", p.padding.w,
+                      ") is negative");
+  require<ValueError>(p.groups > 0 && x[3] % p.groups == 0 && w[0] % p.groups == 0, "conv2d: groups ", p.groups,
+                      " must divide the channels of x ", x, " and of weight ", w);
+  require<ShapeError>(x[3] == w[3] * p.groups, "conv2d: x ", x, " has ", x[3], " channels, weight ", w, " expects ",
+                      w[3] * p.groups);
+  Conv2dGeometry g{.n = x[0], .h = x[1], .w = x[2], .c = x[3], .o = w[0], .kh = w[1], .kw = w[2],
+                   .stride_h = p.stride.h, .stride_w = p.stride.w, .pad_h = p.padding.h, .pad_w = p.padding.w,
+                   .dilation_h = p.dilation.h, .dilation_w = p.dilation.w, .groups = p.groups};
+  const Index reach_h = p.dilation.h * (w[1] - 1) + 1, reach_w = p.dilation.w * (w[2] - 1) + 1;
+  require<ShapeError>(w[1] > 0 && w[2] > 0 && x[1] + 2 * p.padding.h >= reach_h && x[2] + 2 * p.padding.w >= reach_w,
+                      "conv2d: the kernel reaches (", reach_h, ",", reach_w, "), more than the padded picture of x ", x);
+  g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
+  g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);
+  return g;
+}
+
+}  // namespace detail
+
+// x (N,H,W,C), weight (O,KH,KW,C/groups), bias (O) or undefined -> (N,H',W',O),
+// H' = (H + 2·padding - dilation·(KH-1) - 1)/stride + 1, rounded down. groups = C makes it depthwise.
+template <class T, class D>
+Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias, const Conv2dParameters& p = {}) {
+  const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), p);
+  require<ShapeError>(!bias.defined() || bias.shape() == Shape{g.o}, "conv2d: bias ",
+                      bias.defined() ? bias.shape() : Shape{}, " for weight ", weight.shape());
+  Tensor<T, D> y({g.n, g.oh, g.ow, g.o});
+  if (y.numel() > 0) {
+    Backend<D>::conv2d_forward(g, x.value().data(), weight.value().data(),
+                               bias.defined() ? bias.value().data() : nullptr, y.data());
+  }
+  return record(y, {x, weight, bias}, [=](const Tensor<T, D>& dy) {
+    if (x.requires_grad()) {
+      Tensor<T, D> dx(x.shape());
+      Backend<D>::conv2d_backward_data(g, dy.data(), weight.value().data(), dx.data());
+      x.accumulate(dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor<T, D> dw(weight.shape());
+      Backend<D>::conv2d_backward_weights(g, x.value().data(), dy.data(), dw.data());
+      weight.accumulate(dw);
+    }
+    if (bias.requires_grad()) bias.accumulate(sum(dy, {.axes = {0, 1, 2}}));
+  });
+}
+
+}  // namespace tenon

@@ -1,0 +1,107 @@
+// Writing pictures: PNG (lossless) and JPEG, to memory or atomically to a file; by stb_image_write (Barrett,
+// public domain), compiled into a namespace of its own as static functions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+// What the library includes, so that it finds these already included when it is read inside a namespace.
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tenon/io/atomic_file.hpp"
+#include "tenon/tensor/tensor.hpp"
+
+#pragma push_macro("INCLUDE_STB_IMAGE_WRITE_H")
+#pragma push_macro("STB_IMAGE_WRITE_IMPLEMENTATION")
+#pragma push_macro("STBIWDEF")
+#undef INCLUDE_STB_IMAGE_WRITE_H
+#undef STB_IMAGE_WRITE_IMPLEMENTATION
+#undef STBIWDEF
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBI_WRITE_NO_STDIO
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+namespace tenon::image::stb {
+#include <stb/stb_image_write.h>
+}  // namespace tenon::image::stb
+#pragma GCC diagnostic pop
+
+#undef STB_IMAGE_WRITE_IMPLEMENTATION
+#undef STB_IMAGE_WRITE_STATIC
+#undef STBI_WRITE_NO_STDIO
+#undef INCLUDE_STB_IMAGE_WRITE_H
+#undef STBIWDEF
+#pragma pop_macro("STBIWDEF")
+#pragma pop_macro("STB_IMAGE_WRITE_IMPLEMENTATION")
+#pragma pop_macro("INCLUDE_STB_IMAGE_WRITE_H")
+
+namespace tenon::image {
+
+namespace detail {
+
+inline void append_bytes(void* out, void* data, int size) {
+  static_cast<std::string*>(out)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
+}
+
+struct Extents {
+  int height, width, channels;
+};
+
+inline Extents encodable(const Tensor<std::uint8_t>& image, const char* who, Index most) {
+  require<ShapeError>(image.rank() == 3 && image.size(2) >= 1 && image.size(2) <= 4 && image.numel() > 0, who,
+                      ": shape ", image.shape(), ", expected (H,W,C) with 1 to 4 channels");
+  require<ShapeError>(image.size(0) <= most && image.size(1) <= most, who, ": shape ", image.shape(),
+                      ", at most ", most, " pixels a side");
+  return {static_cast<int>(image.size(0)), static_cast<int>(image.size(1)), static_cast<int>(image.size(2))};
+}
+
+}  // namespace detail
+
+// image (H,W,C) -> the bytes of a PNG file.
+inline std::string encode_png(const Tensor<std::uint8_t>& image) {
+  const auto e = detail::encodable(image, "encode_png", 1 << 14);
+  std::string bytes;
+  const int ok = stb::stbi_write_png_to_func(detail::append_bytes, &bytes, e.width, e.height, e.channels,
+                                             image.data(), e.width * e.channels);
+  require<Error>(ok != 0, "encode_png: no memory for a picture of shape ", image.shape());
+  return bytes;
+}
+
+struct JpegOptions {
+  int quality = 95;  // 1 … 100
+};
+
+// image (H,W,C) -> the bytes of a baseline JPEG file; an alpha channel is left out.
+inline std::string encode_jpeg(const Tensor<std::uint8_t>& image, JpegOptions options = {}) {
+  require<ValueError>(options.quality >= 1 && options.quality <= 100, "encode_jpeg: quality is ",
+                      options.quality, ", expected 1 to 100");
+  const auto e = detail::encodable(image, "encode_jpeg", 65535);
+  std::string bytes;
+  const int ok = stb::stbi_write_jpg_to_func(detail::append_bytes, &bytes, e.width, e.height, e.channels,
+                                             image.data(), options.quality);
+  require<Error>(ok != 0, "encode_jpeg: cannot encode a picture of shape ", image.shape());
+  return bytes;
+}
+
+// Write a file, which appears complete or not at all. FileError if that is not possible.
+inline void write_png(const std::filesystem::path& path, const Tensor<std::uint8_t>& image) {
+  io::write_file(path, encode_png(image));
+}
+inline void write_jpeg(const std::filesystem::path& path, const Tensor<std::uint8_t>& image,
+                       JpegOptions options = {}) {
+  io::write_file(path, encode_jpeg(image, options));
+}
+
+}  // namespace tenon::image

@@ -40,5 +40,5 @@ add_library(tenon_cuda STATIC ${kernels})
 add_library(tenon::cuda ALIAS tenon_cuda)
 set_target_properties(tenon_cuda PROPERTIES EXPORT_NAME cuda CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON
                                             CUDA_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
-target_compile_options(tenon_cuda PRIVATE --expt-relaxed-constexpr)
+target_compile_options(tenon_cuda PRIVATE --expt-relaxed-constexpr --extended-lambda)
 target_link_libraries(tenon_cuda PUBLIC tenon CUDA::cudart CUDA::cublas CUDA::cublasLt CUDNN::cudnn)

@@ -23,6 +23,8 @@ build=${TENON_BUILD:-$PWD/build}
 jobs=${TENON_JOBS:-$(nproc 2>/dev/null || echo 2)}
 logs=$build/logs
 mkdir -p "$logs" || exit 1
+# Threads that wait by spinning (libgomp, libomp) slow a shared machine down tenfold.
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000} KMP_BLOCKTIME=${KMP_BLOCKTIME:-0}
 passed=0 failed=0 skipped=0
 started=$SECONDS
 

@@ -589,16 +589,16 @@ def checksums(tensors):
     return np.array([[float(t.double().sum()), float(t.double().abs().sum())] for t in tensors])
 
 
-# Full speed shows that every step is the same in double, where rounding stays 1e-12. In float it would not
-# stay small: a ReLU input near zero falls on either side, and at this rate PyTorch itself then differs by
-# 1e-3 to 1e-1 between two of its own memory layouts. The gentle runs keep that below 2e-5.
+# At full rate in double, where rounding stays below 1e-11. In float it would not stay small: a ReLU input near
+# zero falls on either side, and at this rate PyTorch differs by 1e-3 to 1e-1 between two of its own memory
+# layouts. The gentle runs keep that at 1e-5.
 TRAININGS = [
     ("twin", lambda: Twin(True), 16, 0.05, ["double"]),
     ("lenet", lambda: Twin(False), 16, 0.05, ["double"]),
     ("resnet20", ResNet20, 8, 0.05, ["double"]),
-    ("twin.gentle", lambda: Twin(True), 16, 0.005, ["double", "float"]),
-    ("lenet.gentle", lambda: Twin(False), 16, 0.005, ["double", "float"]),
-    ("resnet20.gentle", ResNet20, 8, 0.001, ["double", "float"]),
+    ("twin.gentle", lambda: Twin(True), 16, 0.005, ["float"]),
+    ("lenet.gentle", lambda: Twin(False), 16, 0.005, ["float"]),
+    ("resnet20.gentle", ResNet20, 8, 0.001, ["float"]),
 ]
 
 

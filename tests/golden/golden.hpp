@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <map>
@@ -15,6 +14,7 @@
 
 #include "tenon/autograd/autograd.hpp"
 #include "tenon/io/json.hpp"
+#include "tenon/io/safetensors.hpp"
 
 namespace golden {
 
@@ -41,9 +41,10 @@ inline Values values(std::uint64_t seed, const Shape& shape, double scale = 1, d
   return out;
 }
 
-inline Tensor<std::int64_t> labels(std::uint64_t seed, Index count, Index classes) {
-  Tensor<std::int64_t> out({count});
-  for (Index i = 0; i < count; ++i) out.data()[i] = word(seed, i) % static_cast<std::uint32_t>(classes);
+inline Tensor<std::int32_t> labels(std::uint64_t seed, Index count, Index classes) {
+  Tensor<std::int32_t> out({count});
+  for (Index i = 0; i < count; ++i)
+    out.data()[i] = static_cast<std::int32_t>(word(seed, i) % static_cast<std::uint32_t>(classes));
   return out;
 }
 
@@ -70,40 +71,16 @@ inline void check_close(const Values& actual, const Values& expected, double tol
 
 class File {
  public:
-  explicit File(const std::string& name) {
-    const std::string path = std::string(TENON_GOLDEN_DIR) + "/" + name;
-    const std::string bytes = io::read_file(path);
-    std::uint64_t header = 0;
-    require<FileError>(bytes.size() >= 8, path, ": shorter than its header");
-    std::memcpy(&header, bytes.data(), 8);
-    require<FileError>(header <= bytes.size() - 8, path, ": shorter than its header");
-    const auto json = io::parse_json(std::string_view(bytes).substr(8, header), path);
-    for (const auto& [key, entry] : json.items()) {
-      if (key == "__metadata__") {
-        about_ = io::parse_json(entry.at("golden").get<std::string>(), path);
-        continue;
-      }
-      const auto begin = entry.at("data_offsets").at(0).get<std::size_t>();
-      Values value(shape_of(entry.at("shape")));
-      const std::size_t size = static_cast<std::size_t>(value.numel()) * sizeof(double);
-      require<FileError>(entry.at("dtype") == "F64" && 8 + header + begin + size <= bytes.size(), path, ": ",
-                         key);
-      std::memcpy(value.data(), bytes.data() + 8 + header + begin, size);
-      tensors_.emplace(key, value);
-    }
-  }
+  explicit File(const std::string& name)
+      : tensors_(io::SafeTensors::load(std::string(TENON_GOLDEN_DIR) + "/" + name)),
+        about_(io::parse_json(tensors_.metadata().at("golden"), name)) {}
 
   const io::Json& cases() const { return about_.at("cases"); }
-  bool has(const std::string& key) const { return tensors_.contains(key); }
-  const Values& operator[](const std::string& key) const {
-    const auto found = tensors_.find(key);
-    require<FileError>(found != tensors_.end(), "golden file: no tensor ", key);
-    return found->second;
-  }
+  Values operator[](const std::string& key) const { return tensors_.get<double>(key); }
 
  private:
+  io::SafeTensors tensors_;
   io::Json about_;
-  std::map<std::string, Values> tensors_;
 };
 
 // One call of a layer or operator.
@@ -130,7 +107,7 @@ class Case {
     return values(from.at("seed").get<std::uint64_t>(), shape_of(from.at("shape")),
                   from.at("scale").get<double>(), from.at("offset").get<double>());
   }
-  Tensor<std::int64_t> labels(const std::string& key) const {
+  Tensor<std::int32_t> labels(const std::string& key) const {
     const auto& from = about_.at("inputs").at(key);
     return golden::labels(from.at("seed").get<std::uint64_t>(), from.at("shape").at(0).get<Index>(),
                           from.at("classes").get<Index>());
@@ -170,7 +147,8 @@ inline void run_cases(const std::string& file_name, double tolerance,
                       const std::map<std::string, std::function<void(Case&)>>& families) {
   const File file(file_name);
   CHECK(!file.cases().empty());
-  for (const auto& [name, about] : file.cases().items()) {
+  for (const auto& item : file.cases().items()) {
+    const std::string& name = item.key();
     const auto family = families.find(name.substr(0, name.find('.')));
     CHECK_MESSAGE(family != families.end(), "no test for golden case " << name);
     if (family == families.end()) continue;

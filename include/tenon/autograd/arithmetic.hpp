@@ -20,9 +20,8 @@ concept VarOperands = (IsVar<A>::value && (IsVar<B>::value || IsTensor<B>::value
                       (IsTensor<A>::value && IsVar<B>::value);
 
 template <class A, class B>
-constexpr void check_var_operands() {
-  check_operands<typename A::value_type, typename A::device_type, typename B::value_type, typename B::device_type>();
-}
+using CheckVarOperands =
+    CheckOperands<typename A::value_type, typename A::device_type, typename B::value_type, typename B::device_type>;
 
 template <class A>
 using VarOf = Var<typename A::value_type, typename A::device_type>;
@@ -34,7 +33,7 @@ using VarOf = Var<typename A::value_type, typename A::device_type>;
 template <class A, class B>
   requires detail::VarOperands<A, B>
 auto operator+(const A& left, const B& right) {
-  detail::check_var_operands<A, B>();
+  static_assert(detail::CheckVarOperands<A, B>::ok);
   const detail::VarOf<A> a = left;
   const detail::VarOf<A> b = right;
   return record(a.value() + b.value(), {a, b}, [=](const auto& dy) {
@@ -46,7 +45,7 @@ auto operator+(const A& left, const B& right) {
 template <class A, class B>
   requires detail::VarOperands<A, B>
 auto operator-(const A& left, const B& right) {
-  detail::check_var_operands<A, B>();
+  static_assert(detail::CheckVarOperands<A, B>::ok);
   const detail::VarOf<A> a = left;
   const detail::VarOf<A> b = right;
   return record(a.value() - b.value(), {a, b}, [=](const auto& dy) {
@@ -58,7 +57,7 @@ auto operator-(const A& left, const B& right) {
 template <class A, class B>
   requires detail::VarOperands<A, B>
 auto operator*(const A& left, const B& right) {
-  detail::check_var_operands<A, B>();
+  static_assert(detail::CheckVarOperands<A, B>::ok);
   const detail::VarOf<A> a = left;
   const detail::VarOf<A> b = right;
   return record(a.value() * b.value(), {a, b}, [=](const auto& dy) {
@@ -70,7 +69,7 @@ auto operator*(const A& left, const B& right) {
 template <class A, class B>
   requires detail::VarOperands<A, B>
 auto operator/(const A& left, const B& right) {
-  detail::check_var_operands<A, B>();
+  static_assert(detail::CheckVarOperands<A, B>::ok);
   const detail::VarOf<A> a = left;
   const detail::VarOf<A> b = right;
   const auto y = a.value() / b.value();

@@ -14,8 +14,15 @@ struct BatchNormParameters {
 
 namespace detail {
 
+// Rows of x, after checking that everything else has one value a channel.
 template <class T, class D>
-Index batch_norm_rows(const Var<T, D>& x, const Var<T, D>& gamma) {
+Index batch_norm_rows(const Var<T, D>& x, const Var<T, D>& gamma, const Var<T, D>& beta, const Tensor<T, D>& mean,
+                      const Tensor<T, D>& var) {
+  for (const Shape& s : {gamma.shape(), beta.shape(), mean.shape(), var.shape()}) {
+    require<ShapeError>(s == gamma.shape() && s.rank() == 1 && s[0] > 0,
+                        "batch_norm: scale, shift and running statistics must share a shape (C), got ", s, " beside ",
+                        gamma.shape());
+  }
   require<ShapeError>(x.rank() >= 2 && x.size(-1) == gamma.numel(), "batch_norm: x ", x.shape(), " has ",
                       x.rank() ? x.size(-1) : 1, " channels, the layer was made for ", gamma.numel());
   return x.numel() / gamma.numel();
@@ -27,7 +34,7 @@ Index batch_norm_rows(const Var<T, D>& x, const Var<T, D>& gamma) {
 template <class T, class D>
 Var<T, D> batch_norm_train(const Var<T, D>& x, const Var<T, D>& gamma, const Var<T, D>& beta,
                            Tensor<T, D>& running_mean, Tensor<T, D>& running_var, const BatchNormParameters& p) {
-  const Index c = gamma.numel(), rows = detail::batch_norm_rows(x, gamma);
+  const Index c = gamma.numel(), rows = detail::batch_norm_rows(x, gamma, beta, running_mean, running_var);
   require<ShapeError>(rows > 1, "batch_norm: x ", x.shape(),
                       " has one value a channel; training needs more than one (evaluate, or use larger batches)");
   Tensor<T, D> y(x.shape()), mean({c}), inv_std({c}), variance({c});
@@ -51,7 +58,7 @@ template <class T, class D>
 Var<T, D> batch_norm_eval(const Var<T, D>& x, const Var<T, D>& gamma, const Var<T, D>& beta,
                           const Tensor<T, D>& running_mean, const Tensor<T, D>& running_var,
                           const BatchNormParameters& p) {
-  const Index c = gamma.numel(), rows = detail::batch_norm_rows(x, gamma);
+  const Index c = gamma.numel(), rows = detail::batch_norm_rows(x, gamma, beta, running_mean, running_var);
   const auto inv_std = 1 / sqrt(running_var + p.eps);
   Tensor<T, D> y(x.shape());
   Backend<D>::batch_norm_apply(rows, c, x.value().data(), running_mean.data(), inv_std.data(), gamma.value().data(),

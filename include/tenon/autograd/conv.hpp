@@ -25,7 +25,8 @@ namespace detail {
 
 inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dParameters& p) {
   require<ShapeError>(x.rank() == 4, "conv2d: x ", x, ", expected (N,H,W,C)");
-  require<ShapeError>(w.rank() == 4, "conv2d: weight ", w, ", expected (O,KH,KW,C/groups)");
+  require<ShapeError>(w.rank() == 4 && w.numel() > 0, "conv2d: weight ", w,
+                      ", expected (O,KH,KW,C/groups), none of them 0");
   require<ValueError>(p.stride.h > 0 && p.stride.w > 0, "conv2d: stride (", p.stride.h, ",", p.stride.w,
                       "), expected at least 1");
   require<ValueError>(p.dilation.h > 0 && p.dilation.w > 0, "conv2d: dilation (", p.dilation.h, ",", p.dilation.w,
@@ -40,7 +41,7 @@ inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv
                    .stride_h = p.stride.h, .stride_w = p.stride.w, .pad_h = p.padding.h, .pad_w = p.padding.w,
                    .dilation_h = p.dilation.h, .dilation_w = p.dilation.w, .groups = p.groups};
   const Index reach_h = p.dilation.h * (w[1] - 1) + 1, reach_w = p.dilation.w * (w[2] - 1) + 1;
-  require<ShapeError>(w[1] > 0 && w[2] > 0 && x[1] + 2 * p.padding.h >= reach_h && x[2] + 2 * p.padding.w >= reach_w,
+  require<ShapeError>(x[1] + 2 * p.padding.h >= reach_h && x[2] + 2 * p.padding.w >= reach_w,
                       "conv2d: the kernel reaches (", reach_h, ",", reach_w, "), more than the padded picture of x ", x);
   g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
   g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);

@@ -10,7 +10,7 @@ namespace tenon {
 template <class A, class B>
   requires detail::VarOperands<A, B>
 auto matmul(const A& left, const B& right) {
-  detail::check_var_operands<A, B>();
+  static_assert(detail::CheckVarOperands<A, B>::ok);
   const detail::VarOf<A> a = left;
   const detail::VarOf<A> b = right;
   const auto y = matmul(a.value(), b.value());

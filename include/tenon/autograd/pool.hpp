@@ -15,7 +15,7 @@ struct Pool2dParameters {
 namespace detail {
 
 inline Pool2dGeometry pool2d_geometry(const Shape& x, const Pool2dParameters& p, std::string_view op) {
-  require<ShapeError>(x.rank() == 4, op, ": x ", x, ", expected (N,H,W,C)");
+  require<ShapeError>(x.rank() == 4 && x[1] > 0 && x[2] > 0, op, ": x ", x, ", expected (N,H,W,C) with pixels");
   const Size2d stride{p.stride.h ? p.stride.h : p.kernel.h, p.stride.w ? p.stride.w : p.kernel.w};
   require<ValueError>(p.kernel.h > 0 && p.kernel.w > 0 && stride.h > 0 && stride.w > 0, op, ": kernel (", p.kernel.h,
                       ",", p.kernel.w, ") and stride (", stride.h, ",", stride.w, "), expected at least 1");

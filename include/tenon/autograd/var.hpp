@@ -60,6 +60,7 @@ struct Node {
   virtual void drop_grad() = 0;
 
   void release() noexcept {
+    if (parents.empty() && !step) return;
     // The closure keeps the parents alive until the burial frees it.
     bury([own = std::move(parents), undo = std::move(step)] {});
     parents.clear();
@@ -78,6 +79,12 @@ struct ValueNode final : Node {
 };
 
 inline thread_local bool grad_enabled = true;
+
+// A mark for one walk over a graph; nodes of different types may meet in one, so there is one counter for all.
+inline std::uint64_t next_visit() {
+  static std::atomic<std::uint64_t> visits{0};
+  return ++visits;
+}
 
 }  // namespace detail
 
@@ -202,8 +209,7 @@ class Var {
 
   // Parents before children, by an explicit stack.
   std::vector<std::shared_ptr<detail::Node>> topological_order() const {
-    static std::atomic<std::uint64_t> visits{0};
-    const std::uint64_t mark = ++visits;
+    const std::uint64_t mark = detail::next_visit();
     std::vector<std::shared_ptr<detail::Node>> order;
     std::vector<std::pair<std::shared_ptr<detail::Node>, std::size_t>> path;
     node_->visit = mark;

@@ -4,6 +4,7 @@
 // Sizes are rounded up to classes, four to a power of two, so at most a quarter of a block is unused.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>

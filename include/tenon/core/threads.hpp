@@ -1,19 +1,14 @@
-// Threads: loops over independent pieces of work, on OpenMP where the compiler has it and serial otherwise.
+// Loops over independent pieces of work, on as many threads as asked for.
 //
 // A result must not depend on the number of threads, so a caller cuts its work into pieces by the size of the
 // problem alone (see fixed_pieces) and combines partial results in the order of the pieces.
 #pragma once
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
-#include <exception>
-#include <mutex>
 
-#include "tenon/core/shape.hpp"
+#include "tenon/core/thread_pool.hpp"
 
 namespace tenon {
 
@@ -22,17 +17,13 @@ namespace detail {
 inline int default_thread_count() {
   if (const char* wish = std::getenv("TENON_NUM_THREADS")) {
     const int count = std::atoi(wish);
-    if (count >= 1) return count;
+    if (count >= 1) return std::min(count, 1024);
   }
-#ifdef _OPENMP
-  return std::max(1, omp_get_max_threads());
-#else
-  return 1;
-#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-inline int& thread_setting() {
-  static int count = default_thread_count();
+inline std::atomic<int>& thread_setting() {
+  static std::atomic<int> count = default_thread_count();
   return count;
 }
 
@@ -42,7 +33,7 @@ inline int& thread_setting() {
 inline int thread_count() { return detail::thread_setting(); }
 
 inline void set_thread_count(int count) {
-  require<ValueError>(count >= 1, "set_thread_count: ", count, " threads, expected at least 1");
+  require<ValueError>(count >= 1 && count <= 1024, "set_thread_count: ", count, " threads, expected 1 to 1024");
   detail::thread_setting() = count;
 }
 
@@ -50,24 +41,8 @@ inline void set_thread_count(int count) {
 // parallel loop it runs serially.
 template <class Body>
 void parallel_for(Index count, Body&& body) {
-#ifdef _OPENMP
-  if (thread_count() > 1 && count > 1 && !omp_in_parallel()) {
-    std::exception_ptr failure;
-    std::mutex guard;
-    const int threads = static_cast<int>(std::min<Index>(thread_count(), count));
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (Index i = 0; i < count; ++i) {
-      try {
-        body(i);
-      } catch (...) {
-        const std::lock_guard lock(guard);
-        if (!failure) failure = std::current_exception();
-      }
-    }
-    if (failure) std::rethrow_exception(failure);
-    return;
-  }
-#endif
+  const int threads = static_cast<int>(std::min<Index>(thread_count(), count));
+  if (threads > 1) return ThreadPool::instance().run(count, threads, body);
   for (Index i = 0; i < count; ++i) body(i);
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <string>
 #include <string_view>
 
 #include "tenon/image/intact.hpp"
@@ -111,20 +112,18 @@ inline Image decode(std::string_view bytes, std::string_view name, DecodeOptions
   };
 
   detail::Header h;
-  if (format == Format::png) {
-    if (const auto problem = detail::png_problem(bytes); !problem.empty()) refuse(problem);
-  }
+  std::string problem;
+  if (format == Format::jpeg) problem = detail::jpeg_problem(bytes);
+  if (format == Format::png) problem = detail::png_problem(bytes);
+  if (!problem.empty()) refuse(problem);
   {
     const detail::DecoderMemory memory(std::size_t{1} << 20);
     if (!detail::read_header(format, data, size, h)) damaged();
   }
   check_size(h.width, h.height);
   const auto width = static_cast<std::size_t>(h.width), height = static_cast<std::size_t>(h.height);
-  if (format != Format::png) {
-    const auto problem =
-        format == Format::jpeg ? detail::jpeg_problem(bytes) : detail::bmp_problem(bytes, width, height);
-    if (!problem.empty()) refuse(problem);
-  }
+  if (format == Format::bmp) problem = detail::bmp_problem(bytes, width, height);
+  if (!problem.empty()) refuse(problem);
 
   // The most that a decoder needs: 16-bit coefficients and samples of four channels, in whole blocks, about
   // twice.

@@ -34,6 +34,7 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wunused-function"
 namespace tenon::image::stb {
+using ::abs;  // tenon::abs, of tensors, would hide it
 #include <stb/stb_image_write.h>
 }  // namespace tenon::image::stb
 #pragma GCC diagnostic pop

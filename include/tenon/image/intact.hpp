@@ -19,19 +19,38 @@ inline std::size_t byte_at(std::string_view bytes, std::size_t at) {
 
 inline constexpr const char* ends_early = "the file ends before the picture does";
 
-// JPEG: an end-of-image marker follows the first scan. The segments before it are stepped over by their
-// length, because a thumbnail inside one of them has an end marker too. Returns the reason, empty if intact.
+// The Huffman tables of a JPEG segment at `at` (after its length field) of `length` bytes: each states the
+// counts of codes of 1 … 16 bits, 256 codes at most. The decoder has room for no more and does not check.
+inline bool huffman_tables_fit(std::string_view bytes, std::size_t at, std::size_t length) {
+  for (std::size_t end = at + length; at < end;) {
+    std::size_t codes = 0;
+    for (std::size_t i = at + 1; i < at + 17 && i < bytes.size(); ++i) codes += byte_at(bytes, i);
+    if (codes > 256) return false;
+    at += 17 + codes;
+  }
+  return true;
+}
+
+// JPEG: segments follow each other up to an end-of-image marker. Those with a length are stepped over by it,
+// since a thumbnail inside one has markers of its own; in the scans between, 0xFF starts a marker unless a 0
+// follows. Returns the reason why not, empty if intact.
 inline std::string jpeg_problem(std::string_view bytes) {
-  for (std::size_t at = 2; at + 4 <= bytes.size();) {
+  for (std::size_t at = 2; at + 2 <= bytes.size();) {
     const std::size_t marker = byte_at(bytes, at + 1);
     if (byte_at(bytes, at) != 0xFF || marker == 0xFF) {
-      ++at;  // padding between segments
-    } else if (marker == 0xDA) {
-      return bytes.find("\xFF\xD9", at) == bytes.npos ? ends_early : "";
-    } else if (marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD9)) {
+      ++at;  // scan data, or padding
+    } else if (marker == 0xD9) {
+      return "";
+    } else if (marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) {
       at += 2;  // these have no length
     } else {
-      at += 2 + byte_at(bytes, at + 2) * 256 + byte_at(bytes, at + 3);
+      if (at + 4 > bytes.size()) return ends_early;
+      const std::size_t length = byte_at(bytes, at + 2) * 256 + byte_at(bytes, at + 3);
+      if (length < 2) return text("damaged JPEG (a segment of length ", length, " at byte ", at, ")");
+      if (marker == 0xC4 && !huffman_tables_fit(bytes, at + 4, length - 2)) {
+        return text("damaged JPEG (a Huffman table of more than 256 codes at byte ", at, ")");
+      }
+      at += 2 + length;
     }
   }
   return ends_early;
@@ -52,9 +71,8 @@ inline std::string bmp_problem(std::string_view bytes, std::size_t width, std::s
   return offset <= bytes.size() && row * height <= bytes.size() - offset ? "" : ends_early;
 }
 
-// PNG: chunks up to IEND, those needed for decoding known and with the right CRC-32 (PNG specification, annex
-// D).
-inline std::string png_problem(std::string_view bytes) {
+// CRC-32 as PNG computes it over a chunk's type and data (PNG specification, annex D).
+inline std::uint32_t png_crc(std::string_view bytes) {
   static constexpr auto table = [] {
     std::array<std::uint32_t, 256> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
@@ -64,6 +82,13 @@ inline std::string png_problem(std::string_view bytes) {
     }
     return t;
   }();
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (const char c : bytes) crc = table[(crc ^ static_cast<unsigned char>(c)) & 0xFFu] ^ (crc >> 8);
+  return crc ^ 0xFFFFFFFFu;
+}
+
+// PNG: chunks up to IEND, those needed for decoding known and with the right checksum.
+inline std::string png_problem(std::string_view bytes) {
   const auto big_endian = [&](std::size_t at) {
     return byte_at(bytes, at) << 24 | byte_at(bytes, at + 1) << 16 | byte_at(bytes, at + 2) << 8 |
            byte_at(bytes, at + 3);
@@ -78,11 +103,7 @@ inline std::string png_problem(std::string_view bytes) {
       if (type != "IHDR" && type != "PLTE" && type != "IDAT" && type != "IEND") {
         return text("damaged PNG (unknown chunk at byte ", at, ")");
       }
-      std::uint32_t crc = 0xFFFFFFFFu;
-      for (const char c : bytes.substr(at + 4, length + 4)) {
-        crc = table[(crc ^ static_cast<unsigned char>(c)) & 0xFFu] ^ (crc >> 8);
-      }
-      if ((crc ^ 0xFFFFFFFFu) != big_endian(at + 8 + length)) {
+      if (png_crc(bytes.substr(at + 4, length + 4)) != big_endian(at + 8 + length)) {
         return text("damaged PNG (wrong checksum of chunk ", type, " at byte ", at, ")");
       }
     }

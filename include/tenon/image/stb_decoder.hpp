@@ -119,6 +119,7 @@ inline void decoder_assert(bool condition, const char* what) {
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wunused-function"
 namespace tenon::image::stb {
+using ::abs;  // tenon::abs, of tensors, would hide it
 #include <stb/stb_image.h>
 }  // namespace tenon::image::stb
 #pragma GCC diagnostic pop

@@ -64,11 +64,13 @@ inline BroadcastGeometry broadcast_geometry(const Shape& a, const Shape& b, cons
   return g;
 }
 
+// A class, so that naming it reports the mistake before anything that follows from it.
 template <class T1, class D1, class T2, class D2>
-constexpr void check_operands() {
+struct CheckOperands {
   static_assert(std::same_as<D1, D2>, "tenon: the operands are on different devices; move one with .to<Device>()");
   static_assert(std::same_as<T1, T2>, "tenon: the operands have different scalar types; convert one with .cast<T>()");
-}
+  static constexpr bool ok = true;
+};
 
 }  // namespace detail
 
@@ -107,22 +109,22 @@ void zip_(Op op, Tensor<T, D>& x, const Tensor<T, D>& y, std::string_view name) 
 
 template <class T1, class D1, class T2, class D2>
 Tensor<T1, D1> operator+(const Tensor<T1, D1>& a, const Tensor<T2, D2>& b) {
-  detail::check_operands<T1, D1, T2, D2>();
+  static_assert(detail::CheckOperands<T1, D1, T2, D2>::ok);
   return zip(fn::Add{}, a, b, "add");
 }
 template <class T1, class D1, class T2, class D2>
 Tensor<T1, D1> operator-(const Tensor<T1, D1>& a, const Tensor<T2, D2>& b) {
-  detail::check_operands<T1, D1, T2, D2>();
+  static_assert(detail::CheckOperands<T1, D1, T2, D2>::ok);
   return zip(fn::Sub{}, a, b, "subtract");
 }
 template <class T1, class D1, class T2, class D2>
 Tensor<T1, D1> operator*(const Tensor<T1, D1>& a, const Tensor<T2, D2>& b) {
-  detail::check_operands<T1, D1, T2, D2>();
+  static_assert(detail::CheckOperands<T1, D1, T2, D2>::ok);
   return zip(fn::Mul{}, a, b, "multiply");
 }
 template <class T1, class D1, class T2, class D2>
 Tensor<T1, D1> operator/(const Tensor<T1, D1>& a, const Tensor<T2, D2>& b) {
-  detail::check_operands<T1, D1, T2, D2>();
+  static_assert(detail::CheckOperands<T1, D1, T2, D2>::ok);
   return zip(fn::Div{}, a, b, "divide");
 }
 

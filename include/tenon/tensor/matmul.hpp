@@ -30,7 +30,7 @@ inline Shape with_matrix(Shape batch, Index rows, Index columns) {
 // a (…,m,k) · b (…,k,n) -> (…,m,n)
 template <class T1, class D1, class T2, class D2>
 Tensor<T1, D1> matmul(const Tensor<T1, D1>& a, const Tensor<T2, D2>& b, MatmulOptions options = {}) {
-  detail::check_operands<T1, D1, T2, D2>();
+  static_assert(detail::CheckOperands<T1, D1, T2, D2>::ok);
   require<ShapeError>(a.rank() >= 1 && b.rank() >= 1, "matmul: shapes ", a.shape(), " and ", b.shape(),
                       ", expected at least 1 dimension each");
   if (a.rank() == 1) {

@@ -180,6 +180,7 @@ class Tensor {
     if constexpr (std::same_as<T, U>) {
       return *this;
     } else {
+      if (!defined()) return {};
       Tensor<U, D> out(shape_);
       Backend<D>::convert(data(), out.data(), numel_);
       return out;
@@ -192,10 +193,12 @@ class Tensor {
     if constexpr (std::same_as<D, E>) {
       return *this;
     } else if constexpr (std::same_as<E, Cpu>) {
+      if (!defined()) return {};
       Tensor<T, Cpu> out(shape_);
       Backend<D>::to_host(data(), out.data(), numel_);
       return out;
     } else {
+      if (!defined()) return {};
       Tensor<T, E> out(shape_);
       Backend<E>::from_host(data(), out.data(), numel_);
       return out;

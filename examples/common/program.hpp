@@ -1,0 +1,62 @@
+// What all programs share: the common options, and one clear line with exit status 2 when something is wrong.
+#pragma once
+
+#include <tenon/tenon.hpp>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+namespace programs {
+
+struct CommonOptions {
+  std::string data;           // empty: $TENON_DATA, or the built-in synthetic set
+  std::string out = "out";
+  std::string device = "cpu";
+  std::uint64_t seed = 1;
+  int threads = 0;            // 0: all cores, or TENON_NUM_THREADS
+};
+
+inline void add_common_options(CLI::App& app, CommonOptions& o) {
+  app.add_option("--data", o.data, "Folder with the pictures (default: $TENON_DATA, else a synthetic set)");
+  app.add_option("--out", o.out, "Folder for results, plots and report")->capture_default_str();
+  app.add_option("--device", o.device, "Where to compute")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+  app.add_option("--seed", o.seed, "Start of all random numbers; the same seed gives the same run")->capture_default_str();
+  app.add_option("--threads", o.threads, "Processor threads (0: all)")->check(CLI::NonNegativeNumber)->capture_default_str();
+}
+
+// Seconds since the program began to work.
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+// Parses the arguments and runs `work`. Bad arguments, and any error of the library, end with one line on
+// standard error and status 2.
+template <class Work>
+int run_program(CLI::App& app, int argc, char** argv, const CommonOptions& common, Work&& work) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {  // --help
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    return 2;
+  }
+  try {
+    if (common.threads > 0) tenon::set_thread_count(common.threads);
+    work();
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    return 2;
+  }
+}
+
+}  // namespace programs

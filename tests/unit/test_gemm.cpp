@@ -1,0 +1,91 @@
+// The packed matrix product against the triple loop, on every instruction set of this processor.
+#include "close.hpp"
+#include "tenon/backend/cpu/gemm.hpp"
+#include "threads_scope.hpp"
+
+using namespace tenon;
+using testing::error_of;
+
+namespace {
+
+// Every instruction set that this processor runs.
+template <class Use>
+void each_isa(const Use& use) {
+  use(cpu::Baseline{}, "baseline");
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) use(cpu::Avx2{}, "avx2");
+  if (__builtin_cpu_supports("avx512f")) use(cpu::Avx512{}, "avx512");
+#endif
+}
+
+template <class T, class Isa>
+void blocked(const GemmGeometry& g, const T* a, const T* b, T* c) {
+  const cpu::MatrixRows<T> rows{a, g.transpose_a ? 1 : g.k, g.transpose_a ? g.m : 1};
+  const cpu::MatrixColumns<T> columns{b, g.transpose_b ? 1 : g.n, g.transpose_b ? g.k : 1};
+  cpu::gemm_blocked<T, Isa>({g.m, g.n, g.k, g.alpha, g.beta}, rows, columns, c, g.n);
+}
+
+// Sizes on both sides of the tile, the block of rows and the depth of packing.
+template <class T>
+void compare(double tolerance) {
+  Rng rng(1);
+  const std::vector<std::array<Index, 3>> sizes{{1, 1, 1},    {1, 33, 7},    {15, 1, 300},  {14, 32, 256},
+                                                {13, 31, 255}, {29, 65, 257}, {113, 17, 5},  {7, 530, 40},
+                                                {120, 260, 513}, {5, 6, 0}};
+  for (const auto& [m, n, k] : sizes) {
+    const auto a = Tensor<T>::uniform({m, k}, rng, -1, 1), b = Tensor<T>::uniform({k, n}, rng, -1, 1);
+    const auto c = Tensor<T>::uniform({m, n}, rng, -1, 1);
+    for (int form = 0; form < 4; ++form) {
+      for (const auto& [alpha, beta] : {std::pair{1.0, 0.0}, {1.0, 1.0}, {-0.5, 2.0}}) {
+        const GemmGeometry g{.m = m, .n = n, .k = k, .transpose_a = (form & 1) != 0, .transpose_b = (form & 2) != 0,
+                             .alpha = alpha, .beta = beta};
+        auto expected = c.clone();
+        cpu::gemm_reference(g, a.data(), b.data(), expected.data());
+        each_isa([&](auto isa, const char* name) {
+          auto found = c.clone();
+          if (beta == 0) found.fill_(std::numeric_limits<T>::quiet_NaN());  // must not be read
+          blocked<T, decltype(isa)>(g, a.data(), b.data(), found.data());
+          CHECK_MESSAGE(error_of(found, expected) <= tolerance, name, " ", m, "x", n, "x", k, " form ", form, " alpha ",
+                        alpha, " beta ", beta);
+        });
+        auto found = c.clone();
+        cpu::gemm(g, a.data(), b.data(), found.data());
+        CHECK_MESSAGE(error_of(found, expected) <= tolerance, m, "x", n, "x", k, " form ", form);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gemm: double") { compare<double>(1e-13); }
+TEST_CASE("gemm: float") { compare<float>(1e-5); }
+
+TEST_CASE("gemm: batches, with repeated operands") {
+  Rng rng(2);
+  const auto a = Tensor<double>::uniform({3, 9, 11}, rng), b = Tensor<double>::uniform({11, 8}, rng);
+  Tensor<double> found({3, 9, 8}), expected({3, 9, 8});
+  const GemmGeometry g{.m = 9, .n = 8, .k = 11, .batch = 3, .stride_a = 99, .stride_b = 0, .stride_c = 72};
+  cpu::gemm(g, a.data(), b.data(), found.data());
+  GemmGeometry one = g;
+  one.batch = 1;
+  for (Index i = 0; i < 3; ++i) {
+    cpu::gemm_reference(one, a.data() + 99 * i, b.data(), expected.data() + 72 * i);
+  }
+  CHECK(error_of(found, expected) < 1e-14);
+}
+
+TEST_CASE("gemm: the same bits with one and with two threads") {
+  Rng rng(3);
+  for (const auto& [m, n, k] : {std::array<Index, 3>{257, 301, 600}, {31, 1100, 300}, {700, 33, 515}}) {
+    const auto a = Tensor<float>::uniform({m, k}, rng, -1, 1), b = Tensor<float>::uniform({k, n}, rng, -1, 1);
+    const auto product = [&, m = m, n = n, k = k](int threads) {
+      const testing::ThreadScope scope(threads);
+      Tensor<float> c({m, n});
+      cpu::gemm({.m = m, .n = n, .k = k}, a.data(), b.data(), c.data());
+      return c;
+    };
+    CHECK(testing::same_bits(product(1), product(2)));
+    CHECK(testing::same_bits(product(1), product(3)));
+  }
+}

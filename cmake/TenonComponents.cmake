@@ -61,16 +61,11 @@ function(tenon_add_component name problem)
                                                   INTERFACE_LINK_LIBRARIES "tenon::tenon;${libraries}")
 endfunction()
 
-# tenon_find_threading(<targets>): std::thread's library, and OpenMP where the compiler has it.
+# tenon_find_threading(<targets>): std::thread's library.
 function(tenon_find_threading targets)
   set(THREADS_PREFER_PTHREAD_FLAG TRUE)
   find_package(Threads REQUIRED)
-  find_package(OpenMP QUIET COMPONENTS CXX)
-  set(found Threads::Threads)
-  if(TARGET OpenMP::OpenMP_CXX)
-    list(APPEND found OpenMP::OpenMP_CXX)
-  endif()
-  set(${targets} "${found}" PARENT_SCOPE)
+  set(${targets} Threads::Threads PARENT_SCOPE)
 endfunction()
 
 # Imported targets end at the folder that found them; a parent project that links tenon::tenon needs them too.

@@ -118,9 +118,6 @@ step "configuring" cmake -S "$root" -B "$build" "${options[@]}"
 step "building" cmake --build "$build" --target cifar
 
 # ---- Run ----------------------------------------------------------------------------------------------------
-# OpenMP's threads wait for each other by spinning, which starves everybody where the processors are shared (by
-# the loader's own threads, to begin with): 1,000 turns instead of 300,000 cost nothing on an idle machine.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 run=("$build/bin/cifar" --compare --epochs "$epochs" --device "$device" --out "$out")
 if [[ -n $found ]]; then
   echo "Training on the real pictures of $found, $epochs epochs."

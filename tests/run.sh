@@ -23,8 +23,6 @@ build=${TENON_BUILD:-$PWD/build}
 jobs=${TENON_JOBS:-$(nproc 2>/dev/null || echo 2)}
 logs=$build/logs
 mkdir -p "$logs" || exit 1
-# Threads that wait by spinning (libgomp, libomp) slow a shared machine down tenfold.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000} KMP_BLOCKTIME=${KMP_BLOCKTIME:-0}
 passed=0 failed=0 skipped=0
 started=$SECONDS
 
@@ -110,7 +108,7 @@ finish() {
 # ---- Setting up ---------------------------------------------------------------------------------------------
 wanted=(g++ cmake ninja-build pkg-config python3 doctest-dev libeigen3-dev libstb-dev libcli11-dev
   nlohmann-json3-dev libcairo2-dev fonts-dejavu-core zlib1g-dev)
-[[ $quick == no ]] && wanted+=(clang libclang-rt-dev libomp-dev)
+[[ $quick == no ]] && wanted+=(clang libclang-rt-dev)
 
 set_up() {
   local missing=() package root=()
@@ -178,7 +176,7 @@ cudnn=$(compgen -G "$cuda_include/cudnn.h" || compgen -G '/usr/include/cudnn.h' 
   compgen -G '/usr/local/include/cudnn.h')
 
 check_headers() {
-  printf '%s\n' "$@" | xargs -P "$jobs" -I '{}' bash tests/check_header.sh '{}' "${system_flags[@]}" -fopenmp
+  printf '%s\n' "$@" | xargs -P "$jobs" -I '{}' bash tests/check_header.sh '{}' "${system_flags[@]}"
 }
 mapfile -t cpu_headers < <(cd include && find tenon -name '*.hpp' ! -path '*/cuda/*' ! -name cuda.hpp | sort)
 mapfile -t cuda_headers < <(cd include && find tenon \( -path '*/cuda/*' -o -name cuda.hpp \) -name '*.hpp' | sort)

@@ -39,14 +39,14 @@ template <class E, class Action>
 std::string error_text(const Action& action) {
   try {
     action();
-  } catch (const E& e) {
-    return e.what();
-  } catch (const std::exception& e) {
+  } catch (const E& e) { return e.what(); } catch (const std::exception& e) {
     return text("another exception: ", e.what());
   }
   return "nothing was thrown";
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace tenon::testing

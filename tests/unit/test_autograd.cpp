@@ -31,8 +31,8 @@ TEST_CASE("backward: gradients add up over uses and over calls") {
 TEST_CASE("backward: a diamond visits each node once") {
   auto x = leaf({2});
   const auto a = x * 3;
-  const auto b = a * a;        // 9x²
-  const auto y = b * a + b;    // 27x³ + 9x²
+  const auto b = a * a;      // 9x²
+  const auto y = b * a + b;  // 27x³ + 9x²
   y.backward();
   CHECK(x.grad().item() == 81 * 4 + 18 * 2);
 }
@@ -74,8 +74,9 @@ TEST_CASE("backward: what is refused") {
         "backward: the result does not depend on anything that requires a gradient");
   CHECK(error_text<ValueError>([] { Var<double>().value(); }) == "Var: used before it was given a value");
   CHECK_THROWS_AS(Var<double>().backward(), ValueError);
-  CHECK(error_text<ShapeError>([&] { x.set_grad(Tensor<double>::ones({1, 2})); }) ==
-        "set_grad: gradient of shape (1,2) for a value of shape (2)");
+  CHECK(error_text<ShapeError>([&] {
+          x.set_grad(Tensor<double>::ones({1, 2}));
+        }) == "set_grad: gradient of shape (1,2) for a value of shape (2)");
   auto y = x * 2;
   CHECK(error_text<ValueError>([&] { y.set_requires_grad(false); }) ==
         "set_requires_grad: this Var is the result of an operation, not a leaf");
@@ -83,8 +84,9 @@ TEST_CASE("backward: what is refused") {
 
 TEST_CASE("accumulate: the one place for gradients refuses another shape and ignores constants") {
   auto x = leaf({1, 2});
-  CHECK(error_text<ShapeError>([&] { x.accumulate(Tensor<double>::ones({2, 1})); }) ==
-        "accumulate: gradient of shape (2,1) for a value of shape (2)");
+  CHECK(error_text<ShapeError>([&] {
+          x.accumulate(Tensor<double>::ones({2, 1}));
+        }) == "accumulate: gradient of shape (2,1) for a value of shape (2)");
   x.accumulate(Tensor<double>::ones({2}));
   x.accumulate(Tensor<double>::ones({2}));
   CHECK(x.grad().to_vector() == std::vector<double>{2, 2});
@@ -100,9 +102,7 @@ TEST_CASE("NoGrad: nothing is recorded, and only while it lives") {
     CHECK_FALSE(grad_enabled());
     CHECK_FALSE((x * 2).requires_grad());
     CHECK_FALSE(cast<float>(x).requires_grad());
-    {
-      const NoGrad inner;
-    }
+    { const NoGrad inner; }
     CHECK_FALSE(grad_enabled());
   }
   CHECK((x * 2).requires_grad());

@@ -33,21 +33,25 @@ template <class T>
 void compare(const Shape& shape, double tolerance) {
   Rng rng(1);
   const Index c = shape[-1], rows = shape.numel() / c;
-  const auto x = Tensor<T>::uniform(shape, rng, 9, 11);  // far from zero: a one-pass variance would lose digits
+  const auto x =
+      Tensor<T>::uniform(shape, rng, 9, 11);  // far from zero: a one-pass variance would lose digits
   const auto gamma = Tensor<T>::uniform({c}, rng, 0.5, 2), beta = Tensor<T>::uniform({c}, rng, -1, 1);
   auto mean = Tensor<T>::full({c}, T(3)), var = Tensor<T>::full({c}, T(2));
-  const auto y = batch_norm_train(Var<T>(x), Var<T>(gamma), Var<T>(beta), mean, var, {.momentum = 0.25, .eps = 1e-3});
+  const auto y =
+      batch_norm_train(Var<T>(x), Var<T>(gamma), Var<T>(beta), mean, var, {.momentum = 0.25, .eps = 1e-3});
 
   const Plain s = statistics(x);
   Tensor<T> expected(shape), expected_mean({c}), expected_var({c});
   for (Index i = 0; i < x.numel(); ++i) {
     const auto at = static_cast<std::size_t>(i % c);
-    expected.data()[i] = static_cast<T>((x.data()[i] - s.mean[at]) / std::sqrt(s.variance[at] + 1e-3L) *
-                                            gamma.data()[i % c] + beta.data()[i % c]);
+    expected.data()[i] =
+        static_cast<T>((x.data()[i] - s.mean[at]) / std::sqrt(s.variance[at] + 1e-3L) * gamma.data()[i % c] +
+                       beta.data()[i % c]);
   }
   for (Index i = 0; i < c; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    const long double unbiased = s.variance[at] * static_cast<long double>(rows) / static_cast<long double>(rows - 1);
+    const long double unbiased =
+        s.variance[at] * static_cast<long double>(rows) / static_cast<long double>(rows - 1);
     expected_mean.data()[i] = static_cast<T>(0.75L * 3 + 0.25L * s.mean[at]);
     expected_var.data()[i] = static_cast<T>(0.75L * 2 + 0.25L * unbiased);
   }
@@ -57,8 +61,9 @@ void compare(const Shape& shape, double tolerance) {
 
   const auto z = batch_norm_eval(Var<T>(x), Var<T>(gamma), Var<T>(beta), mean, var, {.eps = 1e-3});
   for (Index i = 0; i < x.numel(); ++i) {
-    expected.data()[i] = (x.data()[i] - mean.data()[i % c]) / std::sqrt(var.data()[i % c] + T(1e-3)) *
-                             gamma.data()[i % c] + beta.data()[i % c];
+    expected.data()[i] =
+        (x.data()[i] - mean.data()[i % c]) / std::sqrt(var.data()[i % c] + T(1e-3)) * gamma.data()[i % c] +
+        beta.data()[i % c];
   }
   CHECK(error_of(z.value(), expected) <= tolerance);
 }
@@ -66,7 +71,8 @@ void compare(const Shape& shape, double tolerance) {
 }  // namespace
 
 TEST_CASE("batch_norm: training and evaluation follow the formulas") {
-  for (const Shape& shape : {Shape{2, 3, 5, 3}, Shape{64, 1}, Shape{7, 40}, Shape{4, 16, 16, 16}, Shape{2, 5}}) {
+  for (const Shape& shape :
+       {Shape{2, 3, 5, 3}, Shape{64, 1}, Shape{7, 40}, Shape{4, 16, 16, 16}, Shape{2, 5}}) {
     compare<double>(shape, 1e-12);
     compare<float>(shape, 3e-5);
   }

@@ -28,7 +28,9 @@ Conv2dGeometry random_geometry(Rng& rng) {
     g.pad_w = rng.below(4);
     g.dilation_h = 1 + rng.below(3);
     g.dilation_w = 1 + rng.below(3);
-    if (g.h + 2 * g.pad_h < g.dilation_h * (g.kh - 1) + 1 || g.w + 2 * g.pad_w < g.dilation_w * (g.kw - 1) + 1) continue;
+    if (g.h + 2 * g.pad_h < g.dilation_h * (g.kh - 1) + 1 ||
+        g.w + 2 * g.pad_w < g.dilation_w * (g.kw - 1) + 1)
+      continue;
     g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
     g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);
     return g;
@@ -37,8 +39,8 @@ Conv2dGeometry random_geometry(Rng& rng) {
 
 std::string describe(const Conv2dGeometry& g) {
   return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ",", g.group_in(),
-              ") stride ", g.stride_h, ",", g.stride_w, " padding ", g.pad_h, ",", g.pad_w, " dilation ", g.dilation_h,
-              ",", g.dilation_w, " groups ", g.groups);
+              ") stride ", g.stride_h, ",", g.stride_w, " padding ", g.pad_h, ",", g.pad_w, " dilation ",
+              g.dilation_h, ",", g.dilation_w, " groups ", g.groups);
 }
 
 template <class T>
@@ -47,7 +49,9 @@ void compare(const Conv2dGeometry& g, Rng& rng, double tolerance) {
   const auto w = Tensor<T>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1);
   const auto bias = Tensor<T>::uniform({g.o}, rng, -1, 1);
   const auto dy = Tensor<T>::uniform({g.n, g.oh, g.ow, g.o}, rng, -1, 1);
-  const auto poisoned = [](const Shape& s) { return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN()); };
+  const auto poisoned = [](const Shape& s) {
+    return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN());
+  };
   const std::string what = describe(g);
 
   auto y = poisoned(dy.shape()), y_ref = poisoned(dy.shape());
@@ -98,12 +102,25 @@ TEST_CASE("conv2d: layers of real networks") {
 
 TEST_CASE("conv2d: the same bits with one and with two threads") {
   Rng rng(4);
-  const Conv2dGeometry g{.n = 5, .h = 33, .w = 31, .c = 19, .o = 37, .kh = 3, .kw = 3, .oh = 17, .ow = 16,
-                         .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
+  const Conv2dGeometry g{.n = 5,
+                         .h = 33,
+                         .w = 31,
+                         .c = 19,
+                         .o = 37,
+                         .kh = 3,
+                         .kw = 3,
+                         .oh = 17,
+                         .ow = 16,
+                         .stride_h = 2,
+                         .stride_w = 2,
+                         .pad_h = 1,
+                         .pad_w = 1};
   const auto x = Tensor<float>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1);
   const auto w = Tensor<float>::uniform({g.o, g.kh, g.kw, g.c}, rng, -1, 1);
   const auto dy = Tensor<float>::uniform({g.n, g.oh, g.ow, g.o}, rng, -1, 1);
-  struct Results { Tensor<float> y, dx, dw; };
+  struct Results {
+    Tensor<float> y, dx, dw;
+  };
   const auto run = [&](int threads) {
     const testing::ThreadScope scope(threads);
     Results r{Tensor<float>(dy.shape()), Tensor<float>(x.shape()), Tensor<float>(w.shape())};
@@ -119,7 +136,8 @@ TEST_CASE("conv2d: the same bits with one and with two threads") {
 }
 
 TEST_CASE("conv2d: the errors name both shapes") {
-  const auto conv = [](const Shape& x, const Shape& w, const Conv2dParameters& p = {}, const Shape& bias = {0}) {
+  const auto conv = [](const Shape& x, const Shape& w, const Conv2dParameters& p = {},
+                       const Shape& bias = {0}) {
     return error_text<Error>([&] {
       const Var<float> b = bias == Shape{0} ? Var<float>() : Var<float>(Tensor<float>::zeros(bias));
       conv2d(Var<float>(Tensor<float>::zeros(x)), Var<float>(Tensor<float>::zeros(w)), b, p);

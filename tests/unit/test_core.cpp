@@ -9,7 +9,8 @@ using namespace tenon;
 using testing::error_text;
 
 TEST_CASE("text: joins parts; numbers read back as themselves") {
-  CHECK(text("k = ", 3, ", rate = ", 0.1, ' ', true, ' ', std::string("end")) == "k = 3, rate = 0.1 true end");
+  CHECK(text("k = ", 3, ", rate = ", 0.1, ' ', true, ' ', std::string("end")) ==
+        "k = 3, rate = 0.1 true end");
   CHECK(text(Index{-7}, '/', 1e300, '/', 0.1f) == "-7/1e+300/0.1");
   CHECK(text() == "");
   CHECK(text(Shape{2, 3}, Shape{}, Shape{0}) == "(2,3)()(0)");
@@ -46,7 +47,8 @@ TEST_CASE("shape: extents, negative positions, comparison") {
 TEST_CASE("shape: what is refused") {
   const Shape s{2, 3};
   CHECK(error_text<ShapeError>([&] { s[2]; }) == "shape: axis 2 is out of range for rank 2");
-  CHECK(error_text<ShapeError>([&] { s.axis(-3, "softmax"); }) == "softmax: axis -3 is out of range for rank 2");
+  CHECK(error_text<ShapeError>([&] { s.axis(-3, "softmax"); }) ==
+        "softmax: axis -3 is out of range for rank 2");
   CHECK(error_text<ShapeError>([] { Shape{2, -1}; }) == "shape: extent -1 is negative");
   CHECK_THROWS_AS((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError);
   Shape full{1, 1, 1, 1, 1, 1, 1, 1};

@@ -29,24 +29,29 @@ void blocked(const GemmGeometry& g, const T* a, const T* b, T* c) {
 template <class T>
 void compare(double tolerance) {
   Rng rng(1);
-  const std::vector<std::array<Index, 3>> sizes{{1, 1, 1},    {1, 33, 7},    {15, 1, 300},  {14, 32, 256},
-                                                {13, 31, 255}, {29, 65, 257}, {113, 17, 5},  {7, 530, 40},
+  const std::vector<std::array<Index, 3>> sizes{{1, 1, 1},       {1, 33, 7},    {15, 1, 300}, {14, 32, 256},
+                                                {13, 31, 255},   {29, 65, 257}, {113, 17, 5}, {7, 530, 40},
                                                 {120, 260, 513}, {5, 6, 0}};
   for (const auto& [m, n, k] : sizes) {
     const auto a = Tensor<T>::uniform({m, k}, rng, -1, 1), b = Tensor<T>::uniform({k, n}, rng, -1, 1);
     const auto c = Tensor<T>::uniform({m, n}, rng, -1, 1);
     for (int form = 0; form < 4; ++form) {
       for (const auto& [alpha, beta] : {std::pair{1.0, 0.0}, {1.0, 1.0}, {-0.5, 2.0}}) {
-        const GemmGeometry g{.m = m, .n = n, .k = k, .transpose_a = (form & 1) != 0, .transpose_b = (form & 2) != 0,
-                             .alpha = alpha, .beta = beta};
+        const GemmGeometry g{.m = m,
+                             .n = n,
+                             .k = k,
+                             .transpose_a = (form & 1) != 0,
+                             .transpose_b = (form & 2) != 0,
+                             .alpha = alpha,
+                             .beta = beta};
         auto expected = c.clone();
         cpu::gemm_reference(g, a.data(), b.data(), expected.data());
         each_isa([&](auto isa, const char* name) {
           auto found = c.clone();
           if (beta == 0) found.fill_(std::numeric_limits<T>::quiet_NaN());  // must not be read
           blocked<T, decltype(isa)>(g, a.data(), b.data(), found.data());
-          CHECK_MESSAGE(error_of(found, expected) <= tolerance, name, " ", m, "x", n, "x", k, " form ", form, " alpha ",
-                        alpha, " beta ", beta);
+          CHECK_MESSAGE(error_of(found, expected) <= tolerance, name, " ", m, "x", n, "x", k, " form ", form,
+                        " alpha ", alpha, " beta ", beta);
         });
         auto found = c.clone();
         cpu::gemm(g, a.data(), b.data(), found.data());

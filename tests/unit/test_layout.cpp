@@ -98,13 +98,18 @@ TEST_CASE("layout: the errors name what was given") {
   const auto x = Tensor<float>::zeros({2, 3});
   CHECK(error_text<ShapeError>([&] { permute(x, {0}); }) == "permute: 1 axes for shape (2,3)");
   CHECK(error_text<ShapeError>([&] { permute(x, {1, -1}); }) == "permute: axis -1 is given twice");
-  CHECK(error_text<ShapeError>([&] { transpose(x[0]); }) == "transpose: shape (3) has fewer than 2 dimensions");
+  CHECK(error_text<ShapeError>([&] { transpose(x[0]); }) ==
+        "transpose: shape (3) has fewer than 2 dimensions");
   CHECK(error_text<ShapeError>([&] { slice(x, 1, {2, 1}); }) == "slice: 2 to 1 along axis 1 of shape (2,3)");
   CHECK(error_text<ShapeError>([&] { slice(x, 2, {0, 1}); }) == "slice: axis 2 is out of range for rank 2");
-  CHECK(error_text<ShapeError>([&] { concat(std::vector{x, Tensor<float>::zeros({3, 3})}, 1); }) ==
-        "concat along axis 1: shapes (2,3) and (3,3)");
+  CHECK(error_text<ShapeError>([&] {
+          concat(std::vector{x, Tensor<float>::zeros({3, 3})}, 1);
+        }) == "concat along axis 1: shapes (2,3) and (3,3)");
   CHECK(error_text<ShapeError>([] { concat(std::vector<Tensor<float>>{}); }) == "concat: no tensors");
   CHECK(error_text<ShapeError>([&] { pad(x, {{0, 1}}); }) == "pad: 1 paddings for shape (2,3)");
-  CHECK(error_text<ShapeError>([&] { pad(x, {{0, 1}, {-1, 0}}); }) == "pad: negative padding (-1, 0) in dimension 1");
-  CHECK(error_text<ShapeError>([&] { broadcast_to(x, {3}); }) == "broadcast_to: (2,3) does not broadcast to (3)");
+  CHECK(error_text<ShapeError>([&] {
+          pad(x, {{0, 1}, {-1, 0}});
+        }) == "pad: negative padding (-1, 0) in dimension 1");
+  CHECK(error_text<ShapeError>([&] { broadcast_to(x, {3}); }) ==
+        "broadcast_to: (2,3) does not broadcast to (3)");
 }

@@ -17,13 +17,15 @@ struct Case {
 
 // The definition: take(value) for every pixel of the window of each output, then finish().
 template <class Take, class Finish>
-Tensor<double> windows(const Tensor<double>& x, const Pool2dParameters& p, const Take& take, const Finish& finish) {
+Tensor<double> windows(const Tensor<double>& x, const Pool2dParameters& p, const Take& take,
+                       const Finish& finish) {
   const Index sh = p.stride.h ? p.stride.h : p.kernel.h, sw = p.stride.w ? p.stride.w : p.kernel.w;
   const Index oh = (x.size(1) + 2 * p.padding.h - p.kernel.h) / sh + 1;
   const Index ow = (x.size(2) + 2 * p.padding.w - p.kernel.w) / sw + 1;
   Tensor<double> y({x.size(0), oh, ow, x.size(3)});
   for (Index i = 0; i < y.numel(); ++i) {
-    const Index c = i % x.size(3), ox = i / x.size(3) % ow, oy = i / x.size(3) / ow % oh, n = i / x.size(3) / ow / oh;
+    const Index c = i % x.size(3), ox = i / x.size(3) % ow, oy = i / x.size(3) / ow % oh,
+                n = i / x.size(3) / ow / oh;
     double state = std::numeric_limits<double>::quiet_NaN();
     for (Index ky = 0; ky < p.kernel.h; ++ky) {
       for (Index kx = 0; kx < p.kernel.w; ++kx) {
@@ -50,10 +52,11 @@ TEST_CASE("max_pool2d and avg_pool2d: against the definition") {
   Rng rng(1);
   for (const auto& [shape, p] : cases) {
     const auto x = Tensor<double>::uniform(shape, rng, -2, -1);  // below zero: padding must not win
-    const auto biggest = windows(x, p, [](double s, double v) { return s > v ? s : v; }, [](double s) { return s; });
+    const auto biggest = windows(
+        x, p, [](double s, double v) { return s > v ? s : v; }, [](double s) { return s; });
     const double area = static_cast<double>(p.kernel.h * p.kernel.w);
-    const auto mean = windows(x, p, [](double s, double v) { return (s == s ? s : 0) + v; },
-                              [area](double s) { return s / area; });
+    const auto mean = windows(
+        x, p, [](double s, double v) { return (s == s ? s : 0) + v; }, [area](double s) { return s / area; });
     CHECK(error_of(max_pool2d(Var<double>(x), p).value(), biggest) == 0);
     CHECK(error_of(avg_pool2d(Var<double>(x), p).value(), mean) < 1e-15);
   }
@@ -82,7 +85,8 @@ TEST_CASE("adaptive_avg_pool2d: windows from floor to ceiling; global_avg_pool2d
           for (Index c = 0; c < 3; ++c) {
             double total = 0, count = 0;
             for (Index iy = oy * 7 / out.h; iy * out.h < (oy + 1) * 7; ++iy) {
-              for (Index ix = ox * 5 / out.w; ix * out.w < (ox + 1) * 5; ++ix, ++count) total += x.at({n, iy, ix, c});
+              for (Index ix = ox * 5 / out.w; ix * out.w < (ox + 1) * 5; ++ix, ++count)
+                total += x.at({n, iy, ix, c});
             }
             expected.at({n, oy, ox, c}) = total / count;
           }
@@ -112,14 +116,16 @@ TEST_CASE("pooling: what is refused") {
     return error_text<Error>([&] { max_pool2d(Var<float>(Tensor<float>::zeros(x)), p); });
   };
   CHECK(pool({4, 4, 3}, {.kernel = 2}) == "max_pool2d: x (4,4,3), expected (N,H,W,C) with pixels");
-  CHECK(pool({1, 0, 4, 3}, {.kernel = 2, .padding = 1}) == "max_pool2d: x (1,0,4,3), expected (N,H,W,C) with pixels");
+  CHECK(pool({1, 0, 4, 3}, {.kernel = 2, .padding = 1}) ==
+        "max_pool2d: x (1,0,4,3), expected (N,H,W,C) with pixels");
   CHECK(pool({1, 4, 4, 3}, {.kernel = 5}) ==
         "max_pool2d: kernel (5,5) is larger than the padded picture of x (1,4,4,3)");
   CHECK(pool({1, 4, 4, 3}, {.kernel = 2, .padding = 2}) ==
         "max_pool2d: padding (2,2), expected at most half the kernel (2,2)");
   CHECK(pool({1, 4, 4, 3}, {.kernel = {0, 2}}) ==
         "max_pool2d: kernel (0,2) and stride (0,2), expected at least 1");
-  CHECK(error_text<ValueError>([] { upsample_nearest(Var<float>(Tensor<float>::zeros({1, 2, 2, 1})), {0, 2}); }) ==
-        "upsample_nearest: output (0,2), expected at least 1");
+  CHECK(error_text<ValueError>([] {
+          upsample_nearest(Var<float>(Tensor<float>::zeros({1, 2, 2, 1})), {0, 2});
+        }) == "upsample_nearest: output (0,2), expected at least 1");
   CHECK(pool({0, 4, 4, 3}, {.kernel = 2}) == "nothing was thrown");
 }

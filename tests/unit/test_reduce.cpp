@@ -12,7 +12,8 @@ namespace {
 
 // Over the axes marked in `reduced`, in long double; start and combine define the reduction.
 template <class T, class Combine>
-Tensor<T> reference(const Tensor<T>& x, const std::vector<bool>& reduced, long double start, const Combine& combine) {
+Tensor<T> reference(const Tensor<T>& x, const std::vector<bool>& reduced, long double start,
+                    const Combine& combine) {
   Shape shape;
   for (int d = 0; d < x.rank(); ++d) shape.push_back(reduced[static_cast<std::size_t>(d)] ? 1 : x.size(d));
   std::vector<long double> totals(static_cast<std::size_t>(shape.numel()), start);
@@ -67,7 +68,8 @@ TEST_CASE("sum: a million floats keep six digits, and half is summed in float") 
   const auto x = Tensor<float>::uniform({1000, 1000}, rng, 0, 1);
   CHECK(error_of(sum(x), reference(x, {true, true}, 0, plus).reshape({})) < 1e-6);
   CHECK(error_of(sum(x, {.axes = {0}, .keepdim = true}), reference(x, {true, false}, 0, plus)) < 1e-6);
-  CHECK(static_cast<float>(sum(Tensor<half>::full({4096}, half(1.0f))).item()) == 4096);  // alone it would stop at 2048
+  CHECK(static_cast<float>(sum(Tensor<half>::full({4096}, half(1.0f))).item()) ==
+        4096);  // alone it would stop at 2048
 }
 
 TEST_CASE("reduce: the same bits with one and with two threads") {
@@ -101,7 +103,9 @@ TEST_CASE("reduce: nothing to reduce, and NaN") {
     CHECK(std::isnan(min(x).item()));
     CHECK(argmax(x).item() == at);
   }
-  CHECK(error_text<ShapeError>([] { max(Tensor<float>::zeros({0, 3})); }) == "max: shape (0,3) has no elements");
+  CHECK(error_text<ShapeError>([] {
+          max(Tensor<float>::zeros({0, 3}));
+        }) == "max: shape (0,3) has no elements");
   CHECK(error_text<ShapeError>([] { sum(Tensor<float>::zeros({2}), {.axes = {1}}); }) ==
         "sum: axis 1 is out of range for rank 1");
 }
@@ -111,8 +115,9 @@ TEST_CASE("argmax: the first of equals, along any axis") {
   CHECK(argmax(x).to_vector() == std::vector<std::int64_t>{1, 0});
   CHECK(argmax(x, 0).to_vector() == std::vector<std::int64_t>{1, 0, 0});
   CHECK(argmax(x, -2).shape() == Shape{3});
-  CHECK(error_text<ShapeError>([] { argmax(Tensor<int>::zeros({2, 0})); }) ==
-        "argmax: shape (2,0) is empty along axis -1");
+  CHECK(error_text<ShapeError>([] {
+          argmax(Tensor<int>::zeros({2, 0}));
+        }) == "argmax: shape (2,0) is empty along axis -1");
 }
 
 TEST_CASE("sum_to: undoes a broadcast") {

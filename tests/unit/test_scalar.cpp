@@ -17,13 +17,15 @@ double value_of(std::uint32_t bits, int exponent_bits, int fraction_bits) {
   const int exponent = static_cast<int>(bits >> fraction_bits) & ((1 << exponent_bits) - 1);
   const double sign = bits >> (exponent_bits + fraction_bits) ? -1 : 1;
   if (exponent == (1 << exponent_bits) - 1) {
-    return fraction == 0 ? sign * std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+    return fraction == 0 ? sign * std::numeric_limits<double>::infinity()
+                         : std::numeric_limits<double>::quiet_NaN();
   }
   if (exponent == 0) return sign * std::ldexp(fraction, 1 - bias - fraction_bits);
   return sign * std::ldexp(fraction + (1 << fraction_bits), exponent - bias - fraction_bits);
 }
 
-// Every pattern widens to its value and comes back; halfway points go to the even neighbour, others to the nearer.
+// Every pattern widens to its value and comes back; halfway points go to the even neighbour, others to the
+// nearer.
 template <class H>
 int count_wrong(int exponent_bits, int fraction_bits) {
   int wrong = 0;

@@ -26,13 +26,20 @@ TEST_CASE("tensor: construction") {
 }
 
 TEST_CASE("tensor: what is refused") {
-  CHECK(error_text<ShapeError>([] { Tensor<float>({2, 2}, {1, 2, 3}); }) == "tensor: 3 values given for shape (2,2)");
+  CHECK(error_text<ShapeError>([] {
+          Tensor<float>({2, 2}, {1, 2, 3});
+        }) == "tensor: 3 values given for shape (2,2)");
   const Tensor<float> x({2, 3}, {1, 2, 3, 4, 5, 6});
-  CHECK(error_text<ShapeError>([&] { x.item(); }) == "item: a tensor of shape (2,3) has 6 elements, expected 1");
+  CHECK(error_text<ShapeError>([&] { x.item(); }) ==
+        "item: a tensor of shape (2,3) has 6 elements, expected 1");
   CHECK(error_text<ShapeError>([&] { x.at({0, 3}); }) == "at: position 3 in dimension 1 of shape (2,3)");
   CHECK(error_text<ShapeError>([&] { x.at({1}); }) == "at: 1 positions for shape (2,3)");
-  CHECK(error_text<ShapeError>([&] { x.reshape({4, -1}); }) == "reshape: (2,3) has 6 elements, not a multiple of 4");
-  CHECK(error_text<ShapeError>([&] { x.reshape({4, 2}); }) == "reshape: (2,3) has 6 elements, (4,2) would have 8");
+  CHECK(error_text<ShapeError>([&] {
+          x.reshape({4, -1});
+        }) == "reshape: (2,3) has 6 elements, not a multiple of 4");
+  CHECK(error_text<ShapeError>([&] {
+          x.reshape({4, 2});
+        }) == "reshape: (2,3) has 6 elements, (4,2) would have 8");
   CHECK(error_text<ShapeError>([&] { x.reshape({-1, -1}); }) == "reshape: more than one extent is -1");
   CHECK(error_text<ShapeError>([&] { x.rows(1, 3); }) == "rows: 1 to 3 of shape (2,3)");
   CHECK(error_text<ShapeError>([&] { x.clone().copy_(x.reshape({3, 2})); }) == "copy_: (3,2) into (2,3)");
@@ -110,8 +117,10 @@ TEST_CASE("broadcasting: two hundred pairs of random shapes against a plain loop
 
 TEST_CASE("broadcasting: the error names both shapes") {
   const auto a = Tensor<float>::zeros({2, 3}), b = Tensor<float>::zeros({4, 3});
-  CHECK(error_text<ShapeError>([&] { a + b; }) == "add: shapes (2,3) and (4,3) do not broadcast: 2 against 4");
-  CHECK(error_text<ShapeError>([&] { a / b; }) == "divide: shapes (2,3) and (4,3) do not broadcast: 2 against 4");
+  CHECK(error_text<ShapeError>([&] { a + b; }) ==
+        "add: shapes (2,3) and (4,3) do not broadcast: 2 against 4");
+  CHECK(error_text<ShapeError>([&] { a / b; }) ==
+        "divide: shapes (2,3) and (4,3) do not broadcast: 2 against 4");
   CHECK(error_text<ShapeError>([&] { maximum(a, b); }) ==
         "maximum: shapes (2,3) and (4,3) do not broadcast: 2 against 4");
   CHECK((Tensor<float>::zeros({0, 3}) + Tensor<float>::ones({1, 3})).shape() == Shape{0, 3});

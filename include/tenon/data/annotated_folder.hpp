@@ -58,8 +58,8 @@ inline ImageDataset read_annotated_folder(const std::filesystem::path& folder,
   for (std::size_t i = 0; i < names.size(); ++i) {
     require<FileError>(names[i].is_string(), where, ": filename ", i, " is not a string");
     set.names.push_back(names[i].get<std::string>());
-    require<FileError>(detail::stays_inside(set.names[i]), where, ": filename ", i, " '", set.names[i],
-                       "' leaves the folder");
+    require<FileError>(detail::stays_inside(set.names[i]), where, ": filename ", i, " ", names[i].dump(),
+                       " leaves the folder");
     paths.push_back(folder / set.names[i]);
     if (labels.empty()) {
       set.labels.push_back(-1);

@@ -16,8 +16,8 @@ int main(int argc, char** argv) {
                      ->check(CLI::IsMember({"lenet", "residual", "lenet5", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"}))
                      ->capture_default_str();
   app.add_flag("--compare", compare, "LeNet and its residual twin, side by side")->excludes(choice);
-  app.add_option("--epochs", options.epochs, "Passes over the training pictures")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--batch", options.batch, "Pictures a step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--epochs", options.epochs, "Passes over the training pictures")->check(CLI::Range(1, 100000))->capture_default_str();
+  app.add_option("--batch", options.batch, "Pictures a step")->check(CLI::Range(1, 1000000))->capture_default_str();
   app.add_option("--lr", options.lr, "Learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--momentum", options.momentum, "Momentum of SGD")->check(CLI::Range(0.0, 1.0))->capture_default_str();
   app.add_option("--weight-decay", options.weight_decay, "Weight decay")->check(CLI::NonNegativeNumber)->capture_default_str();
@@ -30,18 +30,17 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, common, [&] {
     const Stopwatch watch;
     options.augment = !plain;
-    const Pictures pictures = load_pictures(common);
-    std::printf("pictures: %s, %td for training, %td for validation\n", pictures.origin.c_str(), pictures.train.size(),
-                pictures.val.size());
-    tenon::io::ensure_directory(common.out);
     std::vector<Outcome> outcomes;
-    tenon::Index peak = 0;
-    with_device(common.device, [&]<class D>(D) {
+    with_device(common.device, [&]<class D>(D) {  // a device that is not there is noticed before any work
+      const Pictures pictures = load_pictures(common);
+      std::printf("pictures: %s, %td for training, %td for validation\n", pictures.origin.c_str(),
+                  pictures.train.size(), pictures.val.size());
+      tenon::io::ensure_directory(common.out);
       const std::vector<std::string> models = compare ? std::vector<std::string>{"lenet", "residual"} : std::vector{model};
       for (const std::string& name : models) outcomes.push_back(train_model<D>(name, pictures, options, common));
-      peak = static_cast<tenon::Index>(tenon::Backend<D>::memory_stats().peak);
+      const auto peak = static_cast<tenon::Index>(tenon::Backend<D>::memory_stats().peak);
+      write_report(outcomes, pictures, options, common, watch.seconds(), peak);
     });
-    write_report(outcomes, pictures, options, common, watch.seconds(), peak);
     for (const Outcome& outcome : outcomes) {
       const auto* best = outcome.history.best();
       std::printf("%s: best validation accuracy %.4f in epoch %td\n", outcome.name.c_str(), best->val_accuracy, best->epoch);

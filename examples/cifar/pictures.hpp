@@ -26,6 +26,14 @@ inline fs::path find_pictures(const fs::path& root) {
   return {};
 }
 
+// FileError if the networks cannot be trained on these.
+inline void check_pictures(const tenon::data::ImageDataset& set, const fs::path& folder, tenon::data::ValidateOptions o) {
+  using namespace tenon;
+  data::validate(set, folder.string(), o);
+  require<FileError>(set.images.size(1) == 32 && set.images.size(2) == 32, folder.string(), ": pictures of ",
+                     set.images.size(2), "×", set.images.size(1), " pixels, expected 32×32");
+}
+
 inline Pictures load_pictures(const CommonOptions& common) {
   using namespace tenon;
   std::string root = common.data;
@@ -41,14 +49,16 @@ inline Pictures load_pictures(const CommonOptions& common) {
             "synthetic"};
   }
   if (fs::exists(folder / "data_batch_1.bin")) {
-    return {data::read_cifar10(folder, data::Split::train), data::read_cifar10(folder, data::Split::test),
-            folder.string()};
+    Pictures pictures{data::read_cifar10(folder, data::Split::train), data::read_cifar10(folder, data::Split::test),
+                      folder.string()};
+    data::validate(pictures.train, folder.string(), {.every_class = true, .labelled = true});
+    return pictures;
   }
   data::AnnotatedFolderOptions options{.classes = 10, .class_names = {data::cifar10_classes.begin(), data::cifar10_classes.end()}};
   Pictures pictures{data::read_annotated_folder(folder / "train", options),
                     data::read_annotated_folder(folder / "val", options), folder.string()};
-  data::validate(pictures.train, (folder / "train").string(), {.every_class = true, .labelled = true});
-  data::validate(pictures.val, (folder / "val").string(), {.labelled = true});
+  check_pictures(pictures.train, folder / "train", {.every_class = true, .labelled = true});
+  check_pictures(pictures.val, folder / "val", {.labelled = true});
   return pictures;
 }
 

@@ -77,11 +77,14 @@ Outcome train_model(const std::string& model, const Pictures& pictures, const Tr
     outcome.parameters = nn::parameter_count(net);
     outcome.summary = nn::summary(net, {1, 32, 32, 3}).to_string({.order = nn::ShapeOrder::nchw});
     Sgd optimizer(nn::parameters(net), {.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
+    const io::Json config = {{"model", model}, {"epochs", o.epochs}, {"batch", o.batch}, {"lr", o.lr},
+                             {"momentum", o.momentum}, {"weight_decay", o.weight_decay}, {"schedule", o.schedule},
+                             {"augment", o.augment}, {"seed", common.seed}, {"pictures", pictures.train.size()}};
     const fs::path checkpoints = fs::path(common.out) / "checkpoints" / model;
     outcome.history = train::fit(net, optimizer, loader, validation,
                                  {.epochs = o.epochs, .schedule = make_schedule(o, loader.size()),
                                   .schedule_by = train::ScheduleBy::step, .checkpoints = checkpoints,
-                                  .resume = o.resume, .title = name});
+                                  .resume = o.resume, .config = config, .title = name});
     train::load_checkpoint(checkpoints / "best.safetensors", net, optimizer);
     outcome.confusion = ConfusionMatrix(pictures.val.classes);
     train::evaluate(net, validation, 1, &outcome.confusion);

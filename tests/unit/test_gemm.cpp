@@ -32,11 +32,13 @@ void compare(double tolerance) {
   const std::vector<std::array<Index, 3>> sizes{{1, 1, 1},       {1, 33, 7},    {15, 1, 300}, {14, 32, 256},
                                                 {13, 31, 255},   {29, 65, 257}, {113, 17, 5}, {7, 530, 40},
                                                 {120, 260, 513}, {5, 6, 0}};
-  for (const auto& [m, n, k] : sizes) {
+  for (const auto& size : sizes) {
+    const Index m = size[0], n = size[1], k = size[2];
     const auto a = Tensor<T>::uniform({m, k}, rng, -1, 1), b = Tensor<T>::uniform({k, n}, rng, -1, 1);
     const auto c = Tensor<T>::uniform({m, n}, rng, -1, 1);
     for (int form = 0; form < 4; ++form) {
-      for (const auto& [alpha, beta] : {std::pair{1.0, 0.0}, {1.0, 1.0}, {-0.5, 2.0}}) {
+      for (const auto& scale : {std::pair{1.0, 0.0}, {1.0, 1.0}, {-0.5, 2.0}}) {
+        const double alpha = scale.first, beta = scale.second;
         const GemmGeometry g{.m = m,
                              .n = n,
                              .k = k,

@@ -2,8 +2,9 @@
 // three formats, with memory of its own: what one decode may allocate is bounded, and all of it is freed
 // together, also when an exception leaves the decoder.
 //
-// Its functions are static and its switches are undefined again below, so any number of translation units may
-// include this header, and a program that uses stb_image itself is not disturbed.
+// Its functions are static and its macros are undefined again below, so any number of translation units may
+// include this header, and a program may use stb_image itself beside it, compiled in a translation unit of
+// its own.
 #pragma once
 
 #include <cstddef>
@@ -137,6 +138,53 @@ using ::abs;  // tenon::abs, of tensors, would hide it
 #undef STBI_FREE
 #undef STBI_INCLUDE_STB_IMAGE_H
 #undef STBIDEF
+// What the library itself leaves defined.
+#undef STBI__BYTECAST
+#undef STBI__COMBO
+#undef stbi__de_iphone_flag
+#undef stbi__div16
+#undef stbi__div4
+#undef stbi__DNL
+#undef stbi__EOI
+#undef stbi__err
+#undef stbi__errpf
+#undef stbi__errpuc
+#undef stbi__f2f
+#undef stbi__float2fixed
+#undef stbi__fsh
+#undef STBI__IDCT_1D
+#undef STBI__MARKER_none
+#undef STBI__PNG_TYPE
+#undef STBI__RESTART
+#undef stbi__SOF
+#undef stbi__SOF_progressive
+#undef stbi__SOI
+#undef stbi__SOS
+#undef stbi__unpremultiply_on_load
+#undef stbi__vertically_flip_on_load
+#undef STBI__X64_TARGET
+#undef STBI__ZFAST_BITS
+#undef STBI__ZFAST_MASK
+#undef STBI__ZNSYMS
+#undef STBI_EXTERN
+#undef stbi_inline
+#undef stbi_lrot
+#undef STBI_MAX_DIMENSIONS
+#undef STBI_NO_GIF
+#undef STBI_NO_HDR
+#undef STBI_NO_PIC
+#undef STBI_NO_PNM
+#undef STBI_NO_PSD
+#undef STBI_NO_TGA
+#undef STBI_NOTUSED
+#undef STBI_SIMD_ALIGN
+#undef STBI_SSE2
+#undef STBI_THREAD_LOCAL
+#undef STBI_VERSION
+#undef STBI_NEON
+#undef STBI_HAS_LROTL
+#undef STBI__X86_TARGET
+#undef STBI_NO_SIMD
 #pragma pop_macro("STBIDEF")
 #pragma pop_macro("STB_IMAGE_IMPLEMENTATION")
 #pragma pop_macro("STBI_INCLUDE_STB_IMAGE_H")

@@ -25,13 +25,17 @@ Var<T, D> reduced(const Var<T, D>& losses, Reduction reduction) {
   return reduction == Reduction::sum ? sum(losses) : mean(losses);
 }
 
+inline void check_smoothing(double share) {
+  require<ValueError>(share >= 0 && share <= 1, "label_smoothing is ", share, ", expected 0 to 1");
+}
+
 }  // namespace detail
 
 // The target distributions (N,classes) of class indices (N): 1 - smoothing + smoothing/classes at the label,
 // smoothing/classes elsewhere. A label outside 0 … classes-1 is an error.
 template <class T, class D>
 Tensor<T, D> label_distribution(const Labels& labels, Index classes, double smoothing = 0) {
-  require<ValueError>(smoothing >= 0 && smoothing <= 1, "label_smoothing is ", smoothing, ", expected 0 to 1");
+  detail::check_smoothing(smoothing);
   auto target = Tensor<T, Cpu>::full({labels.numel(), classes}, static_cast<T>(smoothing / static_cast<double>(classes)));
   for (Index i = 0; i < labels.numel(); ++i) {
     const std::int32_t label = labels.data()[i];
@@ -48,6 +52,7 @@ Var<T, D> cross_entropy(const Var<T, D>& logits, const Tensor<T, D>& targets, Cr
   require<ShapeError>(logits.rank() == 2 && logits.shape() == targets.shape(), "cross_entropy: logits ",
                       logits.shape(), " and targets ", targets.shape(), ", expected (N,classes) twice");
   const double s = options.label_smoothing;
+  detail::check_smoothing(s);
   const auto smooth = s == 0 ? targets : targets * (1 - s) + s / static_cast<double>(logits.size(1));
   return detail::reduced(-sum(log_softmax(logits) * smooth, {.axes = {1}}), options.reduction);
 }

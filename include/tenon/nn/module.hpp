@@ -125,6 +125,26 @@ void set_training(M& module, bool training) {
   });
 }
 
+// Evaluation mode while it lives; afterwards every module is back in the mode it was in.
+template <class M>
+class EvaluationScope {
+ public:
+  explicit EvaluationScope(M& module) {
+    walk(module, "", [&](const std::string&, auto& part) {
+      if constexpr (requires { part.training = false; }) before_.emplace_back(&part.training, part.training);
+    });
+    set_training(module, false);
+  }
+  ~EvaluationScope() {
+    for (const auto& [mode, was] : before_) *mode = was;
+  }
+  EvaluationScope(const EvaluationScope&) = delete;
+  EvaluationScope& operator=(const EvaluationScope&) = delete;
+
+ private:
+  std::vector<std::pair<bool*, bool>> before_;
+};
+
 // Parameters and buffers by name, copied to the host; what a checkpoint stores. Order is that of parts().
 template <class T>
 using StateDict = std::vector<std::pair<std::string, Tensor<T, Cpu>>>;
@@ -184,6 +204,18 @@ struct Observation {
 namespace detail {
 inline thread_local std::vector<Observation>* observer = nullptr;
 }
+
+// Collects what the layers of this thread produce while it lives.
+class ObserverScope {
+ public:
+  explicit ObserverScope(std::vector<Observation>& seen) : before_(std::exchange(detail::observer, &seen)) {}
+  ~ObserverScope() { detail::observer = before_; }
+  ObserverScope(const ObserverScope&) = delete;
+  ObserverScope& operator=(const ObserverScope&) = delete;
+
+ private:
+  std::vector<Observation>* before_;
+};
 
 // Layers return through this; it costs one test of a pointer.
 template <class Layer, class T, class D>

@@ -61,16 +61,10 @@ Summary summary(M& model, const Shape& input) {
   using T = ValueOf<M>;
   using D = DeviceOf<M>;
   std::map<std::pair<const void*, std::string>, detail::Known> layers;
-  std::vector<bool*> training;
-  std::vector<bool> before;
   Summary result;
   walk(model, "", [&](const std::string& name, auto& part) {
     using Part = std::remove_cvref_t<decltype(part)>;
     if constexpr (requires { Part::kind; }) layers[{&part, Part::kind}] = {name, 0};
-    if constexpr (requires { part.training; }) {
-      training.push_back(&part.training);
-      before.push_back(part.training);
-    }
     if constexpr (requires { Part::kind; part.parts(detail::AnyVisitor{}); }) {
       Index count = 0;
       part.parts([&](std::string_view, auto& own) {
@@ -87,17 +81,9 @@ Summary summary(M& model, const Shape& input) {
   std::vector<Observation> seen;
   {
     const NoGrad guard;
-    set_training(model, false);
-    detail::observer = &seen;
-    try {
-      model(Var<T, D>(Tensor<T, D>::zeros(input)));
-    } catch (...) {
-      detail::observer = nullptr;
-      for (std::size_t i = 0; i < training.size(); ++i) *training[i] = before[i];
-      throw;
-    }
-    detail::observer = nullptr;
-    for (std::size_t i = 0; i < training.size(); ++i) *training[i] = before[i];
+    const EvaluationScope evaluation(model);
+    const ObserverScope observer(seen);
+    model(Var<T, D>(Tensor<T, D>::zeros(input)));
   }
 
   const double mb = 1024.0 * 1024.0, size = sizeof(T);

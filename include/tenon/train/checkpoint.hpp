@@ -35,6 +35,26 @@ void checkpoint_parts(Model& model, Optimizer& optimizer, const Visit& visit) {
   optimizer.state([&](std::string_view name, auto& part) { visit(text("optimizer.", name), part); });
 }
 
+// A generator, a count or a number as save_checkpoint stores it; false if the JSON is something else.
+inline bool read_value(const io::Json& json, Rng& rng) {
+  if (!json.is_array() || json.size() != 3) return false;
+  for (const io::Json& word : json) {
+    if (!word.is_number_unsigned()) return false;
+  }
+  rng = Rng(RngState{json[0].get<std::uint64_t>(), json[1].get<std::uint64_t>(), json[2].get<std::uint64_t>()});
+  return true;
+}
+inline bool read_value(const io::Json& json, Index& count) {
+  if (!json.is_number_integer()) return false;
+  count = json.get<Index>();
+  return count >= 0;
+}
+inline bool read_value(const io::Json& json, double& number) {
+  if (!json.is_number()) return false;
+  number = json.get<double>();
+  return true;
+}
+
 }  // namespace detail
 
 // Written whole or not at all.
@@ -56,23 +76,26 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, Optimizer&
   file.save(path);
 }
 
-// Restores model and optimiser and returns what the training loop had added. Everything is checked before
-// anything is changed; FileError names the file and what does not fit.
+// Restores model and optimiser and returns what the training loop had added, after showing it to `accept`, which
+// may refuse it by throwing. Everything is checked before anything is changed; FileError names the file and what
+// does not fit.
 template <class Model, class Optimizer>
-io::Json load_checkpoint(const std::filesystem::path& path, Model& model, Optimizer& optimizer) {
+io::Json load_checkpoint(const std::filesystem::path& path, Model& model, Optimizer& optimizer,
+                         const std::function<void(const io::Json&)>& accept = {}) {
   const auto file = io::SafeTensors::load(path);
   const auto meta = [&](const char* key) {
     const auto found = file.metadata().find(key);
     require<FileError>(found != file.metadata().end(), path.string(), ": not a checkpoint: no '", key, "' in its metadata");
     return found->second;
   };
-  require<FileError>(meta("format") == detail::checkpoint_format, path.string(), ": checkpoint format '",
-                     meta("format"), "', expected '", detail::checkpoint_format, "'");
+  require<FileError>(meta("format") == detail::checkpoint_format, path.string(), ": checkpoint format ",
+                     io::Json(meta("format")).dump().substr(0, 40), ", expected \"", detail::checkpoint_format, "\"");
   const io::Json values = io::parse_json(meta("values"), path.string());
   const io::Json run = io::parse_json(meta("run"), path.string());
 
   std::set<std::string> unused;
   for (const auto& name : file.names()) unused.insert(name);
+  for (const auto& [name, value] : values.items()) unused.insert(name);
   std::vector<std::function<void()>> writes;
   detail::checkpoint_parts(model, optimizer, [&](const std::string& name, auto& part) {
     using Part = std::remove_cvref_t<decltype(part)>;
@@ -86,22 +109,16 @@ io::Json load_checkpoint(const std::filesystem::path& path, Model& model, Optimi
     } else {
       const auto found = values.find(name);
       require<FileError>(found != values.end(), path.string(), ": no value '", name, "'; is it from another model?");
-      try {
-        if constexpr (std::same_as<Part, Rng>) {
-          const RngState state{found->at(0).template get<std::uint64_t>(), found->at(1).template get<std::uint64_t>(),
-                               found->at(2).template get<std::uint64_t>()};
-          writes.push_back([&part, state] { part = Rng(state); });
-        } else {
-          const auto value = found->template get<Part>();
-          writes.push_back([&part, value] { part = value; });
-        }
-      } catch (const io::Json::exception&) {
-        fail<FileError>(path.string(), ": the value '", name, "' is not of the expected kind");
-      }
+      Part value = part;
+      require<FileError>(detail::read_value(*found, value), path.string(), ": the value '", name,
+                         "' is not of the expected kind");
+      unused.erase(name);
+      writes.push_back([&part, value] { part = value; });
     }
   });
-  require<FileError>(unused.empty(), path.string(), ": the model has no '", unused.empty() ? "" : *unused.begin(),
-                     "'; is it from another model?");
+  require<FileError>(unused.empty(), path.string(), ": the model has no ",
+                     unused.empty() ? "" : io::Json(*unused.begin()).dump().substr(0, 80), "; is it from another model?");
+  if (accept) accept(run);
   for (const auto& write : writes) write();
   return run;
 }

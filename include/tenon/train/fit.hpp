@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "tenon/data/loader.hpp"
@@ -34,6 +35,7 @@ struct FitOptions {
   Index patience = 0;                        // stop after so many epochs without a better validation loss; 0: never
   std::filesystem::path checkpoints{};       // a folder for last.safetensors and best.safetensors; empty: none
   bool resume = false;                       // go on from last.safetensors if it is there
+  io::Json config = io::Json::object();      // what the run was asked for; one resumes only under the same
   std::string title{};                       // opens the lines printed for each epoch
   bool verbose = true;                       // one line an epoch on standard output
 };
@@ -57,25 +59,46 @@ struct RunState {
   Index steps = 0;
 };
 
-inline io::Json run_json(const RunState& run, ReduceOnPlateau* plateau) {
-  io::Json json = {{"history", to_json(run.history)}, {"steps", run.steps}};
-  if (plateau) plateau->state([&](std::string_view name, auto& value) { json["plateau"][std::string(name)] = text(value); });
+inline io::Json run_json(const RunState& run, const FitOptions& o) {
+  io::Json json = {{"history", to_json(run.history)}, {"steps", run.steps}, {"config", o.config}};
+  if (o.plateau) {  // as text, because its best metric may be infinite
+    o.plateau->state([&](std::string_view name, auto& value) { json["plateau"][std::string(name)] = text(value); });
+  }
   return json;
 }
 
-inline RunState run_from_json(const io::Json& json, ReduceOnPlateau* plateau, const std::filesystem::path& path) {
+inline void check_config(const io::Json& stored, const io::Json& asked, const std::filesystem::path& path) {
+  for (const auto& [key, value] : asked.items()) {
+    const io::Json before = stored.value(key, io::Json());
+    require<FileError>(before == value, path.string(), ": cannot resume: written with ", key, " ",
+                       before.dump().substr(0, 40), ", this run has ", value.dump().substr(0, 40));
+  }
+}
+
+// Fills `plateau` too, if there is one.
+inline RunState run_from_json(const io::Json& json, std::optional<ReduceOnPlateau>& plateau, const FitOptions& o,
+                              Index steps_per_epoch, const std::filesystem::path& path) {
   try {
-    RunState run{history_from_json(json.at("history")), json.at("steps").get<Index>()};
+    check_config(json.at("config"), o.config, path);
+    RunState run{history_from_json(json.at("history"))};
+    const auto epochs = static_cast<Index>(run.history.epochs.size());
+    run.steps = epochs * steps_per_epoch;
+    require<FileError>(json.at("steps") == run.steps, path.string(), ": cannot resume: written after ",
+                       json.at("steps").dump().substr(0, 24), " steps in ", epochs, " epochs, this loader has ",
+                       steps_per_epoch, " batches an epoch");
     if (plateau) {
       plateau->state([&](std::string_view name, auto& value) {
-        const std::string stored = json.at("plateau").at(std::string(name)).get<std::string>();
-        const auto read = std::from_chars(stored.data(), stored.data() + stored.size(), value);
-        require<FileError>(read.ec == std::errc(), path.string(), ": plateau state '", stored, "' is not a number");
+        const std::string stored = json.at("plateau").at(std::string(name)).template get<std::string>();
+        const char* end = stored.data() + stored.size();
+        const auto read = std::from_chars(stored.data(), end, value);
+        require<ValueError>(read.ec == std::errc() && read.ptr == end, "the plateau's ", name, " is not a number");
       });
     }
     return run;
   } catch (const io::Json::exception&) {
     fail<FileError>(path.string(), ": not a training checkpoint: its run description is incomplete");
+  } catch (const ValueError& error) {
+    fail<FileError>(path.string(), ": not a training checkpoint: ", error.what());
   }
 }
 
@@ -93,20 +116,19 @@ inline void print_epoch(const FitOptions& o, const EpochRecord& e) {
 
 }  // namespace detail
 
-// Loss (without smoothing), accuracy and top-k accuracy of a model in evaluation mode; fills a confusion matrix
-// if one is given.
+// Loss (without smoothing), accuracy and top-k accuracy of a model in evaluation mode, which it leaves again;
+// fills a confusion matrix if one is given.
 template <class Model, class Loader>
 Evaluation evaluate(Model& model, Loader& loader, Index top_k = 5, ConfusionMatrix* confusion = nullptr) {
   using T = nn::ValueOf<Model>;
   using D = nn::DeviceOf<Model>;
   const NoGrad guard;
-  nn::set_training(model, false);
+  const nn::EvaluationScope evaluation(model);
   Metrics metrics{.top_k = top_k, .confusion = confusion};
   for (const auto& batch : loader.epoch(0)) {
     const Var<T, D> logits = model(Var<T, D>(batch.images.template to<D>()));
     metrics.add(static_cast<double>(nn::cross_entropy(logits, batch.labels).item()), logits.value(), batch.labels);
   }
-  nn::set_training(model, true);
   return {metrics.loss(), metrics.accuracy(), metrics.topk_accuracy()};
 }
 
@@ -118,13 +140,20 @@ History fit(Model& model, Optimizer& optimizer, Loader& loader, Loader& validati
   using D = nn::DeviceOf<Model>;
   using Clock = std::chrono::steady_clock;
   require<ValueError>(o.epochs > 0, "fit: epochs is ", o.epochs, ", expected at least 1");
+  require<ValueError>(loader.size() > 0 && validation.size() > 0, "fit: ", loader.size(), " batches for training and ",
+                      validation.size(), " for validation, expected at least 1");
   const auto params = nn::parameters(model);
   detail::RunState run;
   const auto last_path = o.checkpoints / "last.safetensors", best_path = o.checkpoints / "best.safetensors";
   if (!o.checkpoints.empty()) {
     io::ensure_directory(o.checkpoints);
     if (o.resume && std::filesystem::exists(last_path)) {
-      run = detail::run_from_json(load_checkpoint(last_path, model, optimizer), o.plateau, last_path);
+      std::optional<ReduceOnPlateau> plateau;
+      if (o.plateau) plateau = *o.plateau;
+      load_checkpoint(last_path, model, optimizer, [&](const io::Json& json) {
+        run = detail::run_from_json(json, plateau, o, loader.size(), last_path);
+      });
+      if (plateau) *o.plateau = *plateau;
     }
   }
 
@@ -176,7 +205,7 @@ History fit(Model& model, Optimizer& optimizer, Loader& loader, Loader& validati
     if (o.plateau) o.plateau->update(val.loss);
     if (o.verbose) detail::print_epoch(o, record);
     if (!o.checkpoints.empty()) {
-      const io::Json state = detail::run_json(run, o.plateau);
+      const io::Json state = detail::run_json(run, o);
       if (best) save_checkpoint(best_path, model, optimizer, state);
       save_checkpoint(last_path, model, optimizer, state);
     }

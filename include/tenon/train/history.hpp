@@ -1,6 +1,7 @@
 // What a training run looked like, epoch by epoch.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -48,13 +49,18 @@ inline io::Json to_json(const History& history) {
   return rows;
 }
 
+// ValueError, or an exception of the JSON library, if the rows are not those of to_json.
 inline History history_from_json(const io::Json& rows) {
+  require<ValueError>(rows.is_array(), "history: not a list of epochs");
   const auto number = [](const io::Json& row, const char* key) {
     return row.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN() : row.at(key).get<double>();
   };
   History history;
   for (const io::Json& row : rows) {
-    history.epochs.push_back({row.at("epoch").get<Index>(), number(row, "train_loss"), number(row, "train_accuracy"),
+    const auto epoch = static_cast<Index>(history.epochs.size()) + 1;
+    require<ValueError>(row.at("epoch").is_number_integer() && row.at("epoch") == epoch, "history: row ", epoch - 1,
+                        " is not epoch ", epoch);
+    history.epochs.push_back({epoch, number(row, "train_loss"), number(row, "train_accuracy"),
                               number(row, "val_loss"), number(row, "val_accuracy"), number(row, "val_topk"),
                               number(row, "lr"), number(row, "seconds"), number(row, "images_per_second")});
   }

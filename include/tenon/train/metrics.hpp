@@ -17,6 +17,9 @@ struct Metrics {
   // `loss` is the mean over the batch; logits (N,classes), labels (N).
   template <class T, class D>
   void add(double loss, const Tensor<T, D>& logits, const nn::Labels& labels) {
+    require<ShapeError>(logits.rank() == 2 && logits.size(1) > 0 && labels.shape() == Shape{logits.size(0)},
+                        "metrics: logits ", logits.shape(), " and labels ", labels.shape(),
+                        ", expected (N,classes) and (N)");
     const Index n = labels.numel(), k = std::min(std::max<Index>(top_k, 1), logits.size(1));
     const auto best = topk(logits, k);
     loss_sum += loss * static_cast<double>(n);

@@ -1,4 +1,5 @@
-// Batch normalisation over the rows of x (rows, c): statistics, application and gradient (Ioffe & Szegedy 2015).
+// Batch normalisation over the rows of x (rows, c): statistics, application and gradient (Ioffe & Szegedy
+// 2015).
 //
 // Sums over rows have two stages. Each piece of rows goes to blocks that add in T; a warp a channel then adds
 // the pieces in double. Both orders are fixed by the shape, so results repeat bit for bit.
@@ -44,7 +45,8 @@ __global__ void __launch_bounds__(block_threads)
 
 // Calls write(channel, first total, second total).
 template <class T, class Write>
-__global__ void __launch_bounds__(block_threads) finish_sums(Index c, Index pieces, const T* partial, Write write) {
+__global__ void __launch_bounds__(block_threads)
+    finish_sums(Index c, Index pieces, const T* partial, Write write) {
   const Index lane = static_cast<Index>(threadIdx.x) % 32;
   constexpr Index warps = block_threads / 32;
   for (Index channel = blockIdx.x * warps + threadIdx.x / 32; channel < c; channel += gridDim.x * warps) {
@@ -75,7 +77,8 @@ Status column_sums(Stream stream, Index rows, Index c, T* partial, const Term& t
 }  // namespace
 
 template <class T>
-Status batch_norm_statistics(Stream stream, Index rows, Index c, const T* x, T* partial, T* mean, T* variance) {
+Status batch_norm_statistics(Stream stream, Index rows, Index c, const T* x, T* partial, T* mean,
+                             T* variance) {
   const double n = static_cast<double>(rows);
   const auto value = [=] __device__(Index r, Index i) { return Pair<T>{x[r * c + i], T(0)}; };
   const auto write_mean = [=] __device__(Index i, double sum, double) { mean[i] = static_cast<T>(sum / n); };
@@ -84,7 +87,9 @@ Status batch_norm_statistics(Stream stream, Index rows, Index c, const T* x, T* 
     const T d = x[r * c + i] - mean[i];
     return Pair<T>{d * d, T(0)};
   };
-  const auto write_variance = [=] __device__(Index i, double sum, double) { variance[i] = static_cast<T>(sum / n); };
+  const auto write_variance = [=] __device__(Index i, double sum, double) {
+    variance[i] = static_cast<T>(sum / n);
+  };
   return column_sums(stream, rows, c, partial, square, write_variance);
 }
 
@@ -139,13 +144,14 @@ Status batch_norm_backward(Stream stream, Index rows, Index c, const T* x, const
   });
 }
 
-#define INSTANTIATE(T)                                                                                         \
-  template Status batch_norm_statistics(Stream, Index, Index, const T*, T*, T*, T*);                           \
-  template Status batch_norm_inv_std(Stream, Index, double, const T*, T*);                                     \
-  template Status batch_norm_variance(Stream, Index, double, const T*, T*);                                    \
-  template Status batch_norm_apply(Stream, Index, Index, const T*, const T*, const T*, const T*, const T*, T*); \
-  template Status batch_norm_backward(Stream, Index, Index, const T*, const T*, const T*, const T*, const T*,  \
-                                      T*, T*, T*, T*, T*);
+#define INSTANTIATE(T)                                                                                     \
+  template Status batch_norm_statistics(Stream, Index, Index, const T*, T*, T*, T*);                       \
+  template Status batch_norm_inv_std(Stream, Index, double, const T*, T*);                                 \
+  template Status batch_norm_variance(Stream, Index, double, const T*, T*);                                \
+  template Status batch_norm_apply(Stream, Index, Index, const T*, const T*, const T*, const T*, const T*, \
+                                   T*);                                                                    \
+  template Status batch_norm_backward(Stream, Index, Index, const T*, const T*, const T*, const T*,        \
+                                      const T*, T*, T*, T*, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 #undef INSTANTIATE

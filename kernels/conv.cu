@@ -82,9 +82,9 @@ Status conv2d_backward_weights(Stream stream, const Conv2dGeometry& g, const T* 
   return cudaGetLastError();
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template Status conv2d_forward(Stream, const Conv2dGeometry&, const T*, const T*, T*);        \
-  template Status conv2d_backward_data(Stream, const Conv2dGeometry&, const T*, const T*, T*);  \
+#define INSTANTIATE(T)                                                                         \
+  template Status conv2d_forward(Stream, const Conv2dGeometry&, const T*, const T*, T*);       \
+  template Status conv2d_backward_data(Stream, const Conv2dGeometry&, const T*, const T*, T*); \
   template Status conv2d_backward_weights(Stream, const Conv2dGeometry&, const T*, const T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)

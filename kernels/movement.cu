@@ -32,15 +32,15 @@ Status copy_strided(Stream stream, const StridedGeometry& g, const T* x, T* y) {
 }
 
 #define CONVERT(From, To) template Status convert(Stream, const From*, To*, Index);
-#define INSTANTIATE(T)                                                     \
-  template Status fill(Stream, T*, Index, T);                              \
+#define INSTANTIATE(T)                                                        \
+  template Status fill(Stream, T*, Index, T);                                 \
   template Status copy_strided(Stream, const StridedGeometry&, const T*, T*); \
-  CONVERT(T, float)                                                        \
-  CONVERT(T, double)                                                       \
-  CONVERT(T, half)                                                         \
-  CONVERT(T, bfloat16)                                                     \
-  CONVERT(T, std::uint8_t)                                                 \
-  CONVERT(T, std::int32_t)                                                 \
+  CONVERT(T, float)                                                           \
+  CONVERT(T, double)                                                          \
+  CONVERT(T, half)                                                            \
+  CONVERT(T, bfloat16)                                                        \
+  CONVERT(T, std::uint8_t)                                                    \
+  CONVERT(T, std::int32_t)                                                    \
   CONVERT(T, std::int64_t)
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -1,5 +1,6 @@
-// Pooling of x (N,H,W,C): maximum, average and adaptive average. A thread a value of the result; the gradients
-// look which windows hold their input, so that nothing is added by two threads and the order is fixed.
+// Pooling of x (N,H,W,C): maximum, average and adaptive average. A thread a value of the result; the
+// gradients look which windows hold their input, so that nothing is added by two threads and the order is
+// fixed.
 #include "launch.cuh"
 
 namespace tenon::cuda::kernels {
@@ -46,7 +47,8 @@ template <class T>
 Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {
   return launch_each(stream, g.n * g.oh * g.ow * g.c, [=] __device__(Index at) {
     const Place p(at, g.oh, g.ow, g.c);
-    const Range ys = window(p.y, g.h, g.kh, g.stride_h, g.pad_h), xs = window(p.x, g.w, g.kw, g.stride_w, g.pad_w);
+    const Range ys = window(p.y, g.h, g.kh, g.stride_h, g.pad_h),
+                xs = window(p.x, g.w, g.kw, g.stride_w, g.pad_w);
     const T* picture = x + p.n * g.h * g.w * g.c + p.c;
     Index where = ys.begin * g.w + xs.begin;
     T best = picture[where * g.c];
@@ -65,7 +67,8 @@ Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y
 }
 
 template <class T>
-Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
+Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index,
+                         T* dx) {
   return launch_each(stream, g.n * g.h * g.w * g.c, [=] __device__(Index at) {
     const Place p(at, g.h, g.w, g.c);
     const Range ys = windows_at(p.y, g.oh, g.kh, g.stride_h, g.pad_h);
@@ -87,7 +90,8 @@ Status avg_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y
   const T scale = T(1) / static_cast<T>(g.kh * g.kw);
   return launch_each(stream, g.n * g.oh * g.ow * g.c, [=] __device__(Index at) {
     const Place p(at, g.oh, g.ow, g.c);
-    const Range ys = window(p.y, g.h, g.kh, g.stride_h, g.pad_h), xs = window(p.x, g.w, g.kw, g.stride_w, g.pad_w);
+    const Range ys = window(p.y, g.h, g.kh, g.stride_h, g.pad_h),
+                xs = window(p.x, g.w, g.kw, g.stride_w, g.pad_w);
     T sum = 0;
     for (Index iy = ys.begin; iy < ys.end; ++iy) {
       for (Index ix = xs.begin; ix < xs.end; ++ix) sum += x[((p.n * g.h + iy) * g.w + ix) * g.c + p.c];
@@ -140,12 +144,12 @@ Status adaptive_avg_pool_backward(Stream stream, const ResizeGeometry& g, const 
   });
 }
 
-#define INSTANTIATE(T)                                                                                \
-  template Status max_pool_forward(Stream, const Pool2dGeometry&, const T*, T*, std::int32_t*);       \
+#define INSTANTIATE(T)                                                                                 \
+  template Status max_pool_forward(Stream, const Pool2dGeometry&, const T*, T*, std::int32_t*);        \
   template Status max_pool_backward(Stream, const Pool2dGeometry&, const T*, const std::int32_t*, T*); \
-  template Status avg_pool_forward(Stream, const Pool2dGeometry&, const T*, T*);                      \
-  template Status avg_pool_backward(Stream, const Pool2dGeometry&, const T*, T*);                     \
-  template Status adaptive_avg_pool_forward(Stream, const ResizeGeometry&, const T*, T*);             \
+  template Status avg_pool_forward(Stream, const Pool2dGeometry&, const T*, T*);                       \
+  template Status avg_pool_backward(Stream, const Pool2dGeometry&, const T*, T*);                      \
+  template Status adaptive_avg_pool_forward(Stream, const ResizeGeometry&, const T*, T*);              \
   template Status adaptive_avg_pool_backward(Stream, const ResizeGeometry&, const T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -19,8 +19,8 @@ Status each_word(Stream stream, const RngState& rng, std::uint64_t first_block, 
 }  // namespace
 
 template <class T>
-Status random_uniform(Stream stream, const RngState& rng, std::uint64_t first_block, double low, double high, T* y,
-                      Index n) {
+Status random_uniform(Stream stream, const RngState& rng, std::uint64_t first_block, double low, double high,
+                      T* y, Index n) {
   return each_word(stream, rng, first_block, n, [=] __device__(Index i, std::uint32_t word) {
     y[i] = narrow<T>(low + (high - low) * unit_from_bits(word));
   });
@@ -34,8 +34,8 @@ Status random_bernoulli(Stream stream, const RngState& rng, std::uint64_t first_
   });
 }
 
-#define INSTANTIATE(T)                                                                                        \
-  template Status random_uniform(Stream, const RngState&, std::uint64_t, double, double, T*, Index);          \
+#define INSTANTIATE(T)                                                                               \
+  template Status random_uniform(Stream, const RngState&, std::uint64_t, double, double, T*, Index); \
   template Status random_bernoulli(Stream, const RngState&, std::uint64_t, double, double, T*, Index);
 INSTANTIATE(float)
 INSTANTIATE(double)

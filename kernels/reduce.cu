@@ -1,7 +1,7 @@
 // Reductions x (outer,n,inner) -> y (outer,inner), and the position of the largest value.
 //
-// A block's threads stand as rows of `columns`: thread (r, c) combines values r, r + rows, … of column c, and the
-// rows are combined as a tree. Nothing depends on which block runs first, so results repeat bit for bit.
+// A block's threads stand as rows of `columns`: thread (r, c) combines values r, r + rows, … of column c, and
+// the rows are combined as a tree. Nothing depends on which block runs first, so results repeat bit for bit.
 #include "functors.cuh"
 #include "launch.cuh"
 
@@ -24,7 +24,8 @@ __global__ void __launch_bounds__(block_threads)
     const Index last = min(first + plan.piece, g.n);
     W value = Op::template start<W>();
     if (c < g.inner) {
-      for (Index i = first + row; i < last; i += rows) value = op(value, widen(x[(o * g.n + i) * g.inner + c]));
+      for (Index i = first + row; i < last; i += rows)
+        value = op(value, widen(x[(o * g.n + i) * g.inner + c]));
     }
     value = column_reduce(op, value, columns, shared);
     if (row == 0 && c < g.inner) out[(o * plan.pieces + piece) * g.inner + c] = narrow<Out>(value);
@@ -32,7 +33,8 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 template <class Op, class In, class Out>
-Status launch_stage(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const In* x, Out* out) {
+Status launch_stage(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const In* x,
+                    Out* out) {
   const Index jobs = g.outer * ((g.inner + plan.columns - 1) / plan.columns) * plan.pieces;
   if (jobs <= 0) return cudaSuccess;
   reduce_stage<<<blocks_for(jobs), block_threads, 0, stream>>>(op, g, plan, x, out);
@@ -42,8 +44,8 @@ Status launch_stage(Stream stream, Op op, const ReduceGeometry& g, const ReduceP
 }  // namespace
 
 template <class Op, class T>
-Status reduce(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const T* x, Wide<T>* partial,
-              T* y) {
+Status reduce(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const T* x,
+              Wide<T>* partial, T* y) {
   if (plan.pieces == 1) return launch_stage(stream, op, g, plan, x, y);
   if (const Status status = launch_stage(stream, op, g, plan, x, partial)) return status;
   ReducePlan whole = plan;

@@ -1,5 +1,5 @@
-// Resampling of x (N,H,W,C) to (N,OH,OW,C): nearest and bilinear, with PyTorch's coordinates. A gradient looks
-// up which outputs read its input: their sources rise with the output position, so they are one range.
+// Resampling of x (N,H,W,C) to (N,OH,OW,C): nearest and bilinear, with PyTorch's coordinates. A gradient
+// looks up which outputs read its input: their sources rise with the output position, so they are one range.
 #include "launch.cuh"
 
 namespace tenon::cuda::kernels {
@@ -29,7 +29,8 @@ struct Bilinear {
   bool align_corners;
 
   __device__ Tap tap(Index i, Index in, Index out) const {
-    const double n_in = static_cast<double>(in), n_out = static_cast<double>(out), at = static_cast<double>(i);
+    const double n_in = static_cast<double>(in), n_out = static_cast<double>(out),
+                 at = static_cast<double>(i);
     double source = 0;
     if (align_corners) {
       source = out > 1 ? at * (n_in - 1) / (n_out - 1) : 0;
@@ -40,10 +41,12 @@ struct Bilinear {
     return {low, min(low + 1, in - 1), source - static_cast<double>(low)};
   }
 
-  // Sources strictly between i-1 and i+1, and a position more on each side for the rounding; others get weight 0.
+  // Sources strictly between i-1 and i+1, and a position more on each side for the rounding; others get
+  // weight 0.
   __device__ Range readers(Index i, Index in, Index out) const {
     double begin = 0, end = static_cast<double>(out);
-    const double n_in = static_cast<double>(in), n_out = static_cast<double>(out), at = static_cast<double>(i);
+    const double n_in = static_cast<double>(in), n_out = static_cast<double>(out),
+                 at = static_cast<double>(i);
     if (!align_corners) {
       begin = floor((at - 0.5) * n_out / n_in - 0.5) - 1;
       if (i < in - 1) end = ceil((at + 1.5) * n_out / n_in - 0.5) + 2;
@@ -57,7 +60,8 @@ struct Bilinear {
 
 template <class T>
 __device__ T share(const Tap& tap, Index i) {
-  return (tap.low == i ? T(1) - static_cast<T>(tap.weight) : T(0)) + (tap.high == i ? static_cast<T>(tap.weight) : T(0));
+  return (tap.low == i ? T(1) - static_cast<T>(tap.weight) : T(0)) +
+         (tap.high == i ? static_cast<T>(tap.weight) : T(0));
 }
 
 template <class Method, class T>
@@ -68,8 +72,10 @@ __global__ void __launch_bounds__(block_threads)
     const Tap ty = method.tap(at / g.c / g.ow % g.oh, g.h, g.oh), tx = method.tap(at / g.c % g.ow, g.w, g.ow);
     const T wy = static_cast<T>(ty.weight), wx = static_cast<T>(tx.weight);
     const T* picture = x + n * g.h * g.w * g.c + c;
-    const T upper = (1 - wx) * picture[(ty.low * g.w + tx.low) * g.c] + wx * picture[(ty.low * g.w + tx.high) * g.c];
-    const T lower = (1 - wx) * picture[(ty.high * g.w + tx.low) * g.c] + wx * picture[(ty.high * g.w + tx.high) * g.c];
+    const T upper =
+        (1 - wx) * picture[(ty.low * g.w + tx.low) * g.c] + wx * picture[(ty.low * g.w + tx.high) * g.c];
+    const T lower =
+        (1 - wx) * picture[(ty.high * g.w + tx.low) * g.c] + wx * picture[(ty.high * g.w + tx.high) * g.c];
     y[at] = (1 - wy) * upper + wy * lower;
   }
 }
@@ -97,7 +103,8 @@ template <class Method, class T>
 Status forward(Stream stream, const ResizeGeometry& g, Method method, const T* x, T* y) {
   const Index n = g.n * g.oh * g.ow * g.c;
   if (n <= 0) return cudaSuccess;
-  resample_forward<<<blocks_for((n + block_threads - 1) / block_threads), block_threads, 0, stream>>>(g, method, x, y);
+  resample_forward<<<blocks_for((n + block_threads - 1) / block_threads), block_threads, 0, stream>>>(
+      g, method, x, y);
   return cudaGetLastError();
 }
 
@@ -105,8 +112,8 @@ template <class Method, class T>
 Status backward(Stream stream, const ResizeGeometry& g, Method method, const T* dy, T* dx) {
   const Index n = g.n * g.h * g.w * g.c;
   if (n <= 0) return cudaSuccess;
-  resample_backward<<<blocks_for((n + block_threads - 1) / block_threads), block_threads, 0, stream>>>(g, method, dy,
-                                                                                                      dx);
+  resample_backward<<<blocks_for((n + block_threads - 1) / block_threads), block_threads, 0, stream>>>(
+      g, method, dy, dx);
   return cudaGetLastError();
 }
 

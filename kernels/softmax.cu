@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(block_threads) each_row(Index rows, Body body)
 template <class Body>
 Status launch_rows(Stream stream, Index rows, const Body& body) {
   if (rows <= 0) return cudaSuccess;
-  each_row<<<blocks_for((rows + rows_per_block - 1) / rows_per_block), block_threads, 0, stream>>>(rows, body);
+  each_row<<<blocks_for((rows + rows_per_block - 1) / rows_per_block), block_threads, 0, stream>>>(rows,
+                                                                                                   body);
   return cudaGetLastError();
 }
 
@@ -83,10 +84,10 @@ Status log_softmax_backward(Stream stream, Index rows, Index columns, const T* y
   });
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template Status softmax_forward(Stream, Index, Index, const T*, T*);                        \
-  template Status softmax_backward(Stream, Index, Index, const T*, const T*, T*);             \
-  template Status log_softmax_forward(Stream, Index, Index, const T*, T*);                    \
+#define INSTANTIATE(T)                                                            \
+  template Status softmax_forward(Stream, Index, Index, const T*, T*);            \
+  template Status softmax_backward(Stream, Index, Index, const T*, const T*, T*); \
+  template Status log_softmax_forward(Stream, Index, Index, const T*, T*);        \
   template Status log_softmax_backward(Stream, Index, Index, const T*, const T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -35,8 +35,8 @@ Status adam_update(Stream stream, const AdamStep& s, const T* grad, T* mean, T* 
   });
 }
 
-#define INSTANTIATE(T)                                                                  \
-  template Status sgd_update(Stream, const SgdStep&, const T*, T*, T*, Index);          \
+#define INSTANTIATE(T)                                                         \
+  template Status sgd_update(Stream, const SgdStep&, const T*, T*, T*, Index); \
   template Status adam_update(Stream, const AdamStep&, const T*, T*, T*, T*, Index);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -27,8 +27,8 @@ Status zip_broadcast(Stream stream, Op op, const BroadcastGeometry& g, const T* 
   });
 }
 
-#define INSTANTIATE(Op, T)                                             \
-  template Status zip(Stream, Op, const T*, const T*, T*, Index);      \
+#define INSTANTIATE(Op, T)                                        \
+  template Status zip(Stream, Op, const T*, const T*, T*, Index); \
   template Status zip_broadcast(Stream, Op, const BroadcastGeometry&, const T*, const T*, T*);
 TENON_FLOATING_BINARY(INSTANTIATE, float)
 TENON_FLOATING_BINARY(INSTANTIATE, double)

@@ -17,22 +17,28 @@ void check_conv(Conv2dGeometry g) {
                 g.stride_h, ",", g.stride_w, " pad ", g.pad_h, ",", g.pad_w, " dilation ", g.dilation_h, ",",
                 g.dilation_w, " groups ", g.groups);
   };
-  parity::compare<T>(
-      {.name = name("conv2d"), .inputs = {numbers(x, 41), numbers(w, 42), numbers(g.o, 43)}, .outputs = {y}, .slack = 4},
-      [&](auto d, const auto& in, const auto& out) {
-        Backend<decltype(d)>::conv2d_forward(g, in[0], in[1], in[2], out[0]);
-      });
-  parity::compare<T>(
-      {.name = name("conv2d without bias"), .inputs = {numbers(x, 41), numbers(w, 42)}, .outputs = {y}, .slack = 4},
-      [&](auto d, const auto& in, const auto& out) {
-        decltype(in[0]) none = nullptr;
-        Backend<decltype(d)>::conv2d_forward(g, in[0], in[1], none, out[0]);
-      });
-  parity::compare<T>(
-      {.name = name("conv2d backward data"), .inputs = {numbers(y, 44), numbers(w, 42)}, .outputs = {x}, .slack = 4},
-      [&](auto d, const auto& in, const auto& out) {
-        Backend<decltype(d)>::conv2d_backward_data(g, in[0], in[1], out[0]);
-      });
+  parity::compare<T>({.name = name("conv2d"),
+                      .inputs = {numbers(x, 41), numbers(w, 42), numbers(g.o, 43)},
+                      .outputs = {y},
+                      .slack = 4},
+                     [&](auto d, const auto& in, const auto& out) {
+                       Backend<decltype(d)>::conv2d_forward(g, in[0], in[1], in[2], out[0]);
+                     });
+  parity::compare<T>({.name = name("conv2d without bias"),
+                      .inputs = {numbers(x, 41), numbers(w, 42)},
+                      .outputs = {y},
+                      .slack = 4},
+                     [&](auto d, const auto& in, const auto& out) {
+                       decltype(in[0]) none = nullptr;
+                       Backend<decltype(d)>::conv2d_forward(g, in[0], in[1], none, out[0]);
+                     });
+  parity::compare<T>({.name = name("conv2d backward data"),
+                      .inputs = {numbers(y, 44), numbers(w, 42)},
+                      .outputs = {x},
+                      .slack = 4},
+                     [&](auto d, const auto& in, const auto& out) {
+                       Backend<decltype(d)>::conv2d_backward_data(g, in[0], in[1], out[0]);
+                     });
   parity::compare<T>({.name = name("conv2d backward weights"),
                       .inputs = {numbers(x, 41), numbers(y, 44)},
                       .outputs = {w},

@@ -2,13 +2,13 @@
 // file.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <numeric>
+#include <cmath>
 
 #include "files.hpp"
 #include "tenon/data/annotated_folder.hpp"
 #include "tenon/data/cifar10.hpp"
 #include "tenon/data/image_folder.hpp"
+#include "tenon/data/loader.hpp"
 #include "tenon/data/mnist.hpp"
 #include "tenon/data/synthetic.hpp"
 #include "tenon/image/encode.hpp"
@@ -163,6 +163,14 @@ TEST_CASE("image folder: classes by name, hidden and other files left out") {
   CHECK(set.images.at({0, 0, 0, 0}) == 'c');
   CHECK(set.images.at({2, 3, 5, 2}) == 20);
   CHECK(read_image_folder(folder.path(), {.channels = 1}).images.shape() == Shape{5, 4, 6, 1});
+
+  const DataLoader<float, ImageList> loader(list_image_folder(folder.path()),
+                                            {.batch_size = 5, .workers = 1});
+  for (auto& batch : loader.epoch(0)) {  // decoded by the worker
+    for (Index i = 0; i < batch.images.numel(); ++i) {
+      CHECK(!(std::abs(batch.images.data()[i] * 255 - set.images.data()[i]) > 1e-3f));
+    }
+  }
 
   folder.file("dog/3.png", png(4, 7, 30));
   const std::string message = error_of([&] { read_image_folder(folder.path()); });

@@ -10,6 +10,7 @@
 #include "tenon/core/random.hpp"
 #include "tenon/image/decode.hpp"
 #include "tenon/image/encode.hpp"
+#include "tenon/io/gzip.hpp"
 
 using namespace tenon;
 using image::Image;
@@ -170,6 +171,20 @@ TEST_CASE("decode: the size is checked before memory is taken") {
   const std::uint32_t crc = image::detail::png_crc(std::string_view(huge).substr(12, 17));
   for (std::size_t i = 0; i < 4; ++i) huge[29 + i] = static_cast<char>(crc >> (24 - 8 * i) & 255u);
   CHECK(contains(refusal(huge), "16384×16384 pixels, more than the limit of 64000000"));
+}
+
+TEST_CASE("decode: a few bytes that stand for many are refused") {
+  const auto big_endian = [](std::size_t value) {
+    std::string out;
+    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(value >> shift & 255u);
+    return out;
+  };
+  const std::string packed = io::gzip(std::string(20'000'000, '\0'));
+  const std::string idat = "IDAT\x78\x9C" + packed.substr(10, packed.size() - 18) + "1234";
+  std::string bomb = image::encode_png(picture(8, 8, 1)).substr(0, 33);  // the header of a small picture
+  bomb += big_endian(idat.size() - 4) + idat + big_endian(image::detail::png_crc(idat));
+  bomb += std::string(4, '\0') + "IEND" + big_endian(image::detail::png_crc("IEND"));
+  CHECK(contains(refusal(bomb), "damaged PNG (outofmem)"));
 }
 
 TEST_CASE("encode: shapes and options are checked, a failed write leaves nothing") {

@@ -34,7 +34,8 @@ void compare(double tolerance) {
                                                 {120, 260, 513}, {5, 6, 0}};
   for (const auto& size : sizes) {
     const Index m = size[0], n = size[1], k = size[2];
-    const auto a = Tensor<T>::uniform({m, k}, rng, -1, 1), b = Tensor<T>::uniform({k, n}, rng, -1, 1);
+    const Index depth = std::max<Index>(k, 1);  // with no depth at all there is still an operand to point at
+    const auto a = Tensor<T>::uniform({m, depth}, rng, -1, 1), b = Tensor<T>::uniform({depth, n}, rng, -1, 1);
     const auto c = Tensor<T>::uniform({m, n}, rng, -1, 1);
     for (int form = 0; form < 4; ++form) {
       for (const auto& scale : {std::pair{1.0, 0.0}, {1.0, 1.0}, {-0.5, 2.0}}) {

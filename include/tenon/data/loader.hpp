@@ -54,8 +54,8 @@ class DataLoader {
   // batch. Workers call it at the same time. ValueError for options out of range.
   DataLoader(Dataset dataset, LoaderOptions options = {}, Transform<T> transform = {})
       : source_(std::make_shared<const Source>(Source{std::move(dataset), options, std::move(transform)})) {
-    require<ValueError>(options.batch_size >= 1, "DataLoader: batch_size is ", options.batch_size,
-                        ", expected at least 1");
+    require<ValueError>(options.batch_size >= 1 && options.batch_size <= 1 << 30,
+                        "DataLoader: batch_size is ", options.batch_size, ", expected 1 to 2^30");
     require<ValueError>(options.workers >= 0 && options.workers <= 1024, "DataLoader: workers is ",
                         options.workers, ", expected 0 to 1024");
     require<ValueError>(options.prefetch >= 1, "DataLoader: prefetch is ", options.prefetch,

@@ -53,7 +53,7 @@ inline std::vector<std::filesystem::path> list_pictures(const std::filesystem::p
   return paths;
 }
 
-// Decodes pictures of one size, on all threads -> (N,H,W,C). `channels` is 1 or 3. FileError names the first
+// Decodes pictures of one size, on all threads -> (N,H,W,C). `channels` is 1 or 3. FileError names a
 // file that cannot be decoded, or has another size than the first one.
 inline Tensor<std::uint8_t> read_pictures(const std::vector<std::filesystem::path>& paths, int channels) {
   require<ValueError>(!paths.empty(), "read_pictures: no files");

@@ -1,5 +1,5 @@
-// Batch normalisation over the rows of x (rows, c) on the GPU. Training in float goes through cuDNN; double, and
-// shapes that cuDNN declines, through kernels/batchnorm.cu.
+// Batch normalisation over the rows of x (rows, c) on the GPU. Training in float goes through cuDNN; double,
+// and shapes that cuDNN declines, through kernels/batchnorm.cu.
 #pragma once
 
 #include <array>
@@ -41,12 +41,12 @@ struct BatchNormPlan {
                            handle, norm_mode, norm_ops, x.get(), x.get(), x.get(), channels.get(), nullptr,
                            &forward_workspace),
                        "cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize") &&
-             supported(cudnnGetBatchNormalizationBackwardExWorkspaceSize(handle, norm_mode, norm_ops, x.get(), x.get(),
-                                                                         x.get(), nullptr, x.get(), channels.get(),
-                                                                         nullptr, &backward_workspace),
+             supported(cudnnGetBatchNormalizationBackwardExWorkspaceSize(
+                           handle, norm_mode, norm_ops, x.get(), x.get(), x.get(), nullptr, x.get(),
+                           channels.get(), nullptr, &backward_workspace),
                        "cudnnGetBatchNormalizationBackwardExWorkspaceSize") &&
-             supported(cudnnGetBatchNormalizationTrainingExReserveSpaceSize(handle, norm_mode, norm_ops, nullptr,
-                                                                            x.get(), &reserve),
+             supported(cudnnGetBatchNormalizationTrainingExReserveSpaceSize(handle, norm_mode, norm_ops,
+                                                                            nullptr, x.get(), &reserve),
                        "cudnnGetBatchNormalizationTrainingExReserveSpaceSize") &&
              reserve == 0;  // nothing to carry from the forward to the backward pass but mean and inv_std
   }
@@ -62,37 +62,40 @@ inline BatchNormPlan* batch_norm_plan(cudnnHandle_t handle, Index rows, Index c)
 
 // True when cuDNN did the work; a shape it declines after all is not tried again.
 inline bool finished(BatchNormPlan& plan, cudnnStatus_t status, std::string_view call) {
-  if (not_supported(status)) plan.usable = false;
-  else check(status, call);
+  if (not_supported(status))
+    plan.usable = false;
+  else
+    check(status, call);
   return plan.usable;
 }
 
-inline bool cudnn_norm_forward(Index rows, Index c, double eps, const float* x, const float* gamma, const float* beta,
-                               float* y, float* mean, float* inv_std) {
+inline bool cudnn_norm_forward(Index rows, Index c, double eps, const float* x, const float* gamma,
+                               const float* beta, float* y, float* mean, float* inv_std) {
   auto& context = Context::instance();
   const auto lock = context.lock();
   BatchNormPlan* plan = batch_norm_plan(context.cudnn(), rows, c);
   if (!plan) return false;
   const DeviceScratch<> workspace(plan->forward_workspace);
   const cudnnStatus_t status = cudnnBatchNormalizationForwardTrainingEx(
-      context.cudnn(), norm_mode, norm_ops, &norm_one, &norm_zero, plan->x.get(), x, nullptr, nullptr, plan->x.get(), y,
-      plan->channels.get(), gamma, beta, 1.0, nullptr, nullptr, eps, mean, inv_std, nullptr, workspace.data(),
-      workspace.bytes(), nullptr, 0);
+      context.cudnn(), norm_mode, norm_ops, &norm_one, &norm_zero, plan->x.get(), x, nullptr, nullptr,
+      plan->x.get(), y, plan->channels.get(), gamma, beta, 1.0, nullptr, nullptr, eps, mean, inv_std, nullptr,
+      workspace.data(), workspace.bytes(), nullptr, 0);
   return finished(*plan, status, "cudnnBatchNormalizationForwardTrainingEx");
 }
 
 // cuDNN's backward pass uses the saved mean and inv_std; its own epsilon is then not read.
 inline bool cudnn_norm_backward(Index rows, Index c, const float* x, const float* dy, const float* mean,
-                                const float* inv_std, const float* gamma, float* dx, float* dgamma, float* dbeta) {
+                                const float* inv_std, const float* gamma, float* dx, float* dgamma,
+                                float* dbeta) {
   auto& context = Context::instance();
   const auto lock = context.lock();
   BatchNormPlan* plan = batch_norm_plan(context.cudnn(), rows, c);
   if (!plan) return false;
   const DeviceScratch<> workspace(plan->backward_workspace);
   const cudnnStatus_t status = cudnnBatchNormalizationBackwardEx(
-      context.cudnn(), norm_mode, norm_ops, &norm_one, &norm_zero, &norm_one, &norm_zero, plan->x.get(), x, nullptr,
-      nullptr, plan->x.get(), dy, nullptr, nullptr, plan->x.get(), dx, plan->channels.get(), gamma, nullptr, dgamma,
-      dbeta, 1e-5, mean, inv_std, nullptr, workspace.data(), workspace.bytes(), nullptr, 0);
+      context.cudnn(), norm_mode, norm_ops, &norm_one, &norm_zero, &norm_one, &norm_zero, plan->x.get(), x,
+      nullptr, nullptr, plan->x.get(), dy, nullptr, nullptr, plan->x.get(), dx, plan->channels.get(), gamma,
+      nullptr, dgamma, dbeta, 1e-5, mean, inv_std, nullptr, workspace.data(), workspace.bytes(), nullptr, 0);
   return finished(*plan, status, "cudnnBatchNormalizationBackwardEx");
 }
 
@@ -107,23 +110,25 @@ DeviceScratch<T> norm_partial(Index rows, Index c) {
 template <class T>
 void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance) {
   const auto partial = detail::norm_partial<T>(rows, c);
-  check_kernel(kernels::batch_norm_statistics(Context::instance().stream(), rows, c, x, partial.data(), mean, variance),
+  check_kernel(kernels::batch_norm_statistics(Context::instance().stream(), rows, c, x, partial.data(), mean,
+                                              variance),
                "batch_norm_statistics");
 }
 
 // y = gamma·(x - mean)·inv_std + beta.
 template <class T>
-void batch_norm_apply(Index rows, Index c, const T* x, const T* mean, const T* inv_std, const T* gamma, const T* beta,
-                      T* y) {
-  check_kernel(kernels::batch_norm_apply(Context::instance().stream(), rows, c, x, mean, inv_std, gamma, beta, y),
-               "batch_norm_apply");
+void batch_norm_apply(Index rows, Index c, const T* x, const T* mean, const T* inv_std, const T* gamma,
+                      const T* beta, T* y) {
+  check_kernel(
+      kernels::batch_norm_apply(Context::instance().stream(), rows, c, x, mean, inv_std, gamma, beta, y),
+      "batch_norm_apply");
 }
 
-// cuDNN gives inv_std alone; the variance is computed back from it. Where it is far below eps that loses digits,
-// but what anyone uses is variance + eps.
+// cuDNN gives inv_std alone; the variance is computed back from it. Where it is far below eps that loses
+// digits, but what anyone uses is variance + eps.
 template <class T>
-void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const T* gamma, const T* beta, T* y, T* mean,
-                              T* inv_std, T* variance) {
+void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const T* gamma, const T* beta,
+                              T* y, T* mean, T* inv_std, T* variance) {
   const cudaStream_t stream = Context::instance().stream();
   if constexpr (std::same_as<T, float>) {
     if (detail::cudnn_norm_forward(rows, c, eps, x, gamma, beta, y, mean, inv_std)) {
@@ -139,15 +144,15 @@ void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const
 }
 
 template <class T>
-void batch_norm_backward(Index rows, Index c, const T* x, const T* dy, const T* mean, const T* inv_std, const T* gamma,
-                         T* dx, T* dgamma, T* dbeta) {
+void batch_norm_backward(Index rows, Index c, const T* x, const T* dy, const T* mean, const T* inv_std,
+                         const T* gamma, T* dx, T* dgamma, T* dbeta) {
   if constexpr (std::same_as<T, float>) {
     if (detail::cudnn_norm_backward(rows, c, x, dy, mean, inv_std, gamma, dx, dgamma, dbeta)) return;
   }
   const auto partial = detail::norm_partial<T>(rows, c);
   const DeviceScratch<T> coefficients(static_cast<std::size_t>(3 * c));
-  check_kernel(kernels::batch_norm_backward(Context::instance().stream(), rows, c, x, dy, mean, inv_std, gamma,
-                                            partial.data(), coefficients.data(), dx, dgamma, dbeta),
+  check_kernel(kernels::batch_norm_backward(Context::instance().stream(), rows, c, x, dy, mean, inv_std,
+                                            gamma, partial.data(), coefficients.data(), dx, dgamma, dbeta),
                "batch_norm_backward");
 }
 

@@ -1,8 +1,8 @@
 // The CUDA device of the process: its one stream, the library handles and its memory. Everything is made when
 // it is first needed and never destroyed, since tensors of static lifetime may outlive any order.
 //
-// All work goes to one stream. So a block of memory that is given back may be handed out again at once: whatever
-// the new owner launches runs after what the old one launched.
+// All work goes to one stream. So a block of memory that is given back may be handed out again at once:
+// whatever the new owner launches runs after what the old one launched.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,8 @@ namespace tenon::cuda {
 inline void require_device() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaSuccess && count > 0) [[likely]] return;
+  if (status == cudaSuccess && count > 0) [[likely]]
+    return;
   const cudaError_t reason = status == cudaSuccess ? cudaErrorNoDevice : status;
   const char* what = reason == cudaErrorNoDevice ? "no NVIDIA GPU" : "no usable NVIDIA driver";
   fail<DeviceError>("cuda: ", std::string_view(what), ": ", std::string_view(cudaGetErrorString(reason)),
@@ -79,8 +80,8 @@ class Context {
   cudnnHandle_t cudnn_ = nullptr;
 };
 
-// Where the pool gets its blocks: device memory, aligned to 256 bytes. cudaFree waits for the device, so a block
-// is not unmapped under a running kernel.
+// Where the pool gets its blocks: device memory, aligned to 256 bytes. cudaFree waits for the device, so a
+// block is not unmapped under a running kernel.
 struct DeviceMemory {
   static void* allocate(std::size_t bytes) {
     Context::instance();  // reports a missing device in its own words

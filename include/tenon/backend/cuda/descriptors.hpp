@@ -29,12 +29,13 @@ using TensorDescriptor =
     Descriptor<cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor, cudnnTensorDescriptor_t>;
 using FilterDescriptor =
     Descriptor<cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor, cudnnFilterDescriptor_t>;
-using ConvolutionDescriptor =
-    Descriptor<cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor, cudnnConvolutionDescriptor_t>;
+using ConvolutionDescriptor = Descriptor<cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor,
+                                         cudnnConvolutionDescriptor_t>;
 
-inline void set_tensor(const TensorDescriptor& tensor, cudnnDataType_t type, Index n, Index h, Index w, Index c) {
-  check(cudnnSetTensor4dDescriptor(tensor.get(), CUDNN_TENSOR_NHWC, type, static_cast<int>(n), static_cast<int>(c),
-                                   static_cast<int>(h), static_cast<int>(w)),
+inline void set_tensor(const TensorDescriptor& tensor, cudnnDataType_t type, Index n, Index h, Index w,
+                       Index c) {
+  check(cudnnSetTensor4dDescriptor(tensor.get(), CUDNN_TENSOR_NHWC, type, static_cast<int>(n),
+                                   static_cast<int>(c), static_cast<int>(h), static_cast<int>(w)),
         "cudnnSetTensor4dDescriptor");
 }
 

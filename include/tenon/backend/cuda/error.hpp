@@ -3,8 +3,8 @@
 //   cuda: invalid configuration argument (kernel reduce, NVIDIA H100 80GB HBM3)
 #pragma once
 
-// cuBLAS brings cuda_fp16.h, whose global `half` would make tenon::half ambiguous after `using namespace tenon`.
-// Who wants that name as well includes cuda_fp16.h first.
+// cuBLAS brings cuda_fp16.h, whose global `half` would make tenon::half ambiguous after `using namespace
+// tenon`. Who wants that name as well includes cuda_fp16.h first.
 #ifndef CUDA_NO_HALF
 #define CUDA_NO_HALF
 #include <cublasLt.h>
@@ -25,22 +25,27 @@ namespace tenon::cuda {
 inline std::string device_suffix() {
   int device = 0;
   cudaDeviceProp properties{};
-  if (cudaGetDevice(&device) != cudaSuccess || cudaGetDeviceProperties(&properties, device) != cudaSuccess) return {};
+  if (cudaGetDevice(&device) != cudaSuccess || cudaGetDeviceProperties(&properties, device) != cudaSuccess)
+    return {};
   return text(", ", std::string_view(properties.name));
 }
 
 inline void check(cudaError_t status, std::string_view call) {
-  if (status == cudaSuccess) [[likely]] return;
+  if (status == cudaSuccess) [[likely]]
+    return;
   fail<DeviceError>("cuda: ", std::string_view(cudaGetErrorString(status)), " (", call, device_suffix(), ")");
 }
 
 inline void check(cublasStatus_t status, std::string_view call) {
-  if (status == CUBLAS_STATUS_SUCCESS) [[likely]] return;
-  fail<DeviceError>("cublasLt: ", std::string_view(cublasLtGetStatusString(status)), " (", call, device_suffix(), ")");
+  if (status == CUBLAS_STATUS_SUCCESS) [[likely]]
+    return;
+  fail<DeviceError>("cublasLt: ", std::string_view(cublasLtGetStatusString(status)), " (", call,
+                    device_suffix(), ")");
 }
 
 inline void check(cudnnStatus_t status, std::string_view call) {
-  if (status == CUDNN_STATUS_SUCCESS) [[likely]] return;
+  if (status == CUDNN_STATUS_SUCCESS) [[likely]]
+    return;
   char details[512] = "";
   cudnnGetLastErrorString(details, sizeof details);
   std::string reason = cudnnGetErrorString(status);
@@ -53,7 +58,8 @@ inline void check(cudnnStatus_t status, std::string_view call) {
 
 // The status of a function of kernels.hpp.
 inline void check_kernel(int status, std::string_view kernel) {
-  if (status == cudaSuccess) [[likely]] return;
+  if (status == cudaSuccess) [[likely]]
+    return;
   check(static_cast<cudaError_t>(status), text("kernel ", kernel));
 }
 

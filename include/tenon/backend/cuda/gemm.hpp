@@ -1,8 +1,8 @@
 // Matrix products through cuBLASLt.
 //
 // cuBLASLt counts in columns, we in rows; a row-major matrix is its transpose read column by column. So
-// C = op(A)·op(B) is asked for as Cᵀ = op(B)ᵀ·op(A)ᵀ: the operands change places and keep their transposition.
-// Sums are in float for the 16-bit types and float (no TF32), in double for double.
+// C = op(A)·op(B) is asked for as Cᵀ = op(B)ᵀ·op(A)ᵀ: the operands change places and keep their
+// transposition. Sums are in float for the 16-bit types and float (no TF32), in double for double.
 #pragma once
 
 #include <array>
@@ -29,7 +29,8 @@ struct Deleter {
 };
 using MatmulDesc = std::unique_ptr<cublasLtMatmulDescOpaque_t, Deleter<cublasLtMatmulDescDestroy>>;
 using MatrixLayout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Deleter<cublasLtMatrixLayoutDestroy>>;
-using MatmulPreference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Deleter<cublasLtMatmulPreferenceDestroy>>;
+using MatmulPreference =
+    std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Deleter<cublasLtMatmulPreferenceDestroy>>;
 
 // A product as cuBLASLt wants it, with the algorithm its heuristics chose.
 struct GemmPlan {
@@ -39,18 +40,20 @@ struct GemmPlan {
   std::size_t workspace = 0;
 };
 
-// A matrix stored with `rows` rows of `columns` values, as the column-major columns × rows matrix it is there.
+// A matrix stored with `rows` rows of `columns` values, as the column-major columns × rows matrix it is
+// there.
 inline MatrixLayout matrix_layout(cudaDataType_t type, Index rows, Index columns, Index batch, Index stride) {
   cublasLtMatrixLayout_t raw = nullptr;
-  check(cublasLtMatrixLayoutCreate(&raw, type, static_cast<std::uint64_t>(columns), static_cast<std::uint64_t>(rows),
-                                   columns),
+  check(cublasLtMatrixLayoutCreate(&raw, type, static_cast<std::uint64_t>(columns),
+                                   static_cast<std::uint64_t>(rows), columns),
         "cublasLtMatrixLayoutCreate");
   MatrixLayout layout(raw);
   const auto count = static_cast<std::int32_t>(batch);
   const auto offset = static_cast<std::int64_t>(stride);
   check(cublasLtMatrixLayoutSetAttribute(raw, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count),
         "cublasLtMatrixLayoutSetAttribute");
-  check(cublasLtMatrixLayoutSetAttribute(raw, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &offset, sizeof offset),
+  check(cublasLtMatrixLayoutSetAttribute(raw, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &offset,
+                                         sizeof offset),
         "cublasLtMatrixLayoutSetAttribute");
   return layout;
 }
@@ -110,11 +113,13 @@ GemmPlan make_gemm_plan(cublasLtHandle_t handle, const GemmGeometry& g, const T*
 
 // Plans by type, geometry and alignment. The caller holds the context's lock.
 template <class T>
-const GemmPlan& gemm_plan(cublasLtHandle_t handle, const GemmGeometry& g, const T* a, const T* b, const T* c) {
+const GemmPlan& gemm_plan(cublasLtHandle_t handle, const GemmGeometry& g, const T* a, const T* b,
+                          const T* c) {
   using Key = std::array<Index, 12>;
   static auto* plans = new std::map<Key, GemmPlan>;  // not destroyed: see context.hpp
-  const Key key{g.m,        g.n,        g.k,        g.transpose_a ? 1 : 0, g.transpose_b ? 1 : 0, g.batch,
-                g.stride_a, g.stride_b, g.stride_c, alignment(a),          alignment(b),          alignment(c)};
+  const Key key{
+      g.m,        g.n,        g.k,        g.transpose_a ? 1 : 0, g.transpose_b ? 1 : 0, g.batch,
+      g.stride_a, g.stride_b, g.stride_c, alignment(a),          alignment(b),          alignment(c)};
   auto at = plans->find(key);
   if (at == plans->end()) at = plans->emplace(key, make_gemm_plan(handle, g, a, b, c)).first;
   return at->second;
@@ -131,7 +136,8 @@ void gemm(const GemmGeometry& g, const T* a, const T* b, T* c) {
     for (Index i = 0; i < g.batch; ++i) {
       T* out = c + i * g.stride_c;
       check_kernel(g.beta == 0 ? kernels::fill(stream, out, g.m * g.n, T(0))
-                               : kernels::map(stream, fn::MulScalar{g.beta}, static_cast<const T*>(out), out, g.m * g.n),
+                               : kernels::map(stream, fn::MulScalar{g.beta}, static_cast<const T*>(out), out,
+                                              g.m * g.n),
                    "gemm");
     }
     return;
@@ -141,9 +147,9 @@ void gemm(const GemmGeometry& g, const T* a, const T* b, T* c) {
   const DeviceScratch<> workspace(plan.workspace);
   using Factor = std::conditional_t<std::same_as<T, double>, double, float>;
   const auto alpha = static_cast<Factor>(g.alpha), beta = static_cast<Factor>(g.beta);
-  check(cublasLtMatmul(context.cublas(), plan.product.get(), &alpha, b, plan.left.get(), a, plan.right.get(), &beta, c,
-                       plan.result.get(), c, plan.result.get(), &plan.algorithm, workspace.data(), workspace.bytes(),
-                       stream),
+  check(cublasLtMatmul(context.cublas(), plan.product.get(), &alpha, b, plan.left.get(), a, plan.right.get(),
+                       &beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm, workspace.data(),
+                       workspace.bytes(), stream),
         "cublasLtMatmul");
 }
 

@@ -1,8 +1,8 @@
-// The kernels of kernels/*.cu as plain C++ functions: what the library tenon::cuda holds. Each launches on the
-// given stream and returns at once with a cudaError_t as an int (0 is success).
+// The kernels of kernels/*.cu as plain C++ functions: what the library tenon::cuda holds. Each launches on
+// the given stream and returns at once with a cudaError_t as an int (0 is success).
 //
-// The templates are instantiated in the .cu files for the functors of kernels/functors.cuh and the types named
-// there; another functor is an undefined reference when the program is linked.
+// The templates are instantiated in the .cu files for the functors of kernels/functors.cuh and the types
+// named there; another functor is an undefined reference when the program is linked.
 #pragma once
 
 #include <algorithm>
@@ -36,15 +36,16 @@ Status copy_strided(Stream stream, const StridedGeometry& g, const T* x, T* y);
 
 // ---- random numbers: kernels/random.cu
 template <class T>
-Status random_uniform(Stream stream, const RngState& rng, std::uint64_t first_block, double low, double high, T* y,
-                      Index n);
+Status random_uniform(Stream stream, const RngState& rng, std::uint64_t first_block, double low, double high,
+                      T* y, Index n);
 template <class T>
 Status random_bernoulli(Stream stream, const RngState& rng, std::uint64_t first_block, double probability,
                         double value, T* y, Index n);
 
 // ---- sums over rows: kernels/reduce.cu, batchnorm.cu
-// A block of 256 threads covers `columns` neighbouring values of the inner extent and 256 / columns rows. Each
-// piece of a long reduction goes to one block, and a second kernel combines the pieces: cut by shape alone.
+// A block of 256 threads covers `columns` neighbouring values of the inner extent and 256 / columns rows.
+// Each piece of a long reduction goes to one block, and a second kernel combines the pieces: cut by shape
+// alone.
 struct ReducePlan {
   static constexpr Index threads = 256, most_pieces = 1024;
   Index columns = 1, piece = 1, pieces = 1;  // `piece` rows of n go to each of `pieces` blocks
@@ -62,14 +63,15 @@ struct ReducePlan {
 
 // `partial` has room for outer·pieces·inner values; it is not used when there is one piece.
 template <class Op, class T>
-Status reduce(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const T* x, Wide<T>* partial,
-              T* y);
+Status reduce(Stream stream, Op op, const ReduceGeometry& g, const ReducePlan& plan, const T* x,
+              Wide<T>* partial, T* y);
 template <class T>
 Status argmax(Stream stream, const ReduceGeometry& g, const T* x, std::int64_t* y);
 
 // `partial` has room for pieces·2·c values of ReducePlan::of(rows, c), and `coefficients` for 3·c.
 template <class T>
-Status batch_norm_statistics(Stream stream, Index rows, Index c, const T* x, T* partial, T* mean, T* variance);
+Status batch_norm_statistics(Stream stream, Index rows, Index c, const T* x, T* partial, T* mean,
+                             T* variance);
 template <class T>
 Status batch_norm_inv_std(Stream stream, Index c, double eps, const T* variance, T* inv_std);
 template <class T>
@@ -79,7 +81,8 @@ Status batch_norm_apply(Stream stream, Index rows, Index c, const T* x, const T*
                         const T* gamma, const T* beta, T* y);
 template <class T>
 Status batch_norm_backward(Stream stream, Index rows, Index c, const T* x, const T* dy, const T* mean,
-                           const T* inv_std, const T* gamma, T* partial, T* coefficients, T* dx, T* dgamma, T* dbeta);
+                           const T* inv_std, const T* gamma, T* partial, T* coefficients, T* dx, T* dgamma,
+                           T* dbeta);
 
 // ---- plain convolution, for the types and shapes that cuDNN does not take: kernels/conv.cu
 template <class T>
@@ -93,7 +96,8 @@ Status conv2d_backward_weights(Stream stream, const Conv2dGeometry& g, const T* 
 template <class T>
 Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index);
 template <class T>
-Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index, T* dx);
+Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index,
+                         T* dx);
 template <class T>
 Status avg_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y);
 template <class T>

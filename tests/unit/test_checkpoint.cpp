@@ -26,7 +26,9 @@ struct Small {
   nn::Linear<float> last;
 
   explicit Small(std::uint64_t seed, Index classes = 3)
-      : rng(seed), first({.in = 4, .out = 5}, rng), drop({.probability = 0.5}, rng),
+      : rng(seed),
+        first({.in = 4, .out = 5}, rng),
+        drop({.probability = 0.5}, rng),
         last({.in = 5, .out = classes}, rng) {}
   void parts(auto&& visit) {
     visit("first", first);
@@ -213,7 +215,8 @@ TEST_CASE("checkpoint: no file, a folder, a safetensors file of something else")
   for (const char* key : {"values", "run"}) {
     CHECK(edited(from, [&](Metadata& metadata, Tensors&) { metadata.erase(key); }) ==
           text(": not a checkpoint: no '", key, "' in its metadata"));
-    CHECK(contains(edited(from, [&](Metadata& metadata, Tensors&) { metadata[key] = "{"; }), "not valid JSON"));
+    CHECK(
+        contains(edited(from, [&](Metadata& metadata, Tensors&) { metadata[key] = "{"; }), "not valid JSON"));
   }
 }
 
@@ -223,10 +226,12 @@ TEST_CASE("checkpoint: tensors that are missing, left over, of another shape or 
         ": no tensor 'model.last.bias'; is it from another model?");
   CHECK(edited(from, [](Metadata&, Tensors& tensors) { tensors.erase("optimizer.velocity.5"); }) ==
         ": no tensor 'optimizer.velocity.5'; is it from another model?");
-  CHECK(edited(from, [](Metadata&, Tensors& tensors) { tensors["model.more\n"] = Tensor<float>::ones({1}); }) ==
-        ": the model has no \"model.more\\n\"; is it from another model?");
-  CHECK(edited(from, [](Metadata&, Tensors& t) { t["model.last.weight"] = Tensor<float>::ones({5, 3}); }) ==
-        ": model.last.weight is (5,3), the model expects (3,5)");
+  CHECK(edited(from, [](Metadata&, Tensors& tensors) {
+          tensors["model.more\n"] = Tensor<float>::ones({1});
+        }) == ": the model has no \"model.more\\n\"; is it from another model?");
+  CHECK(edited(from, [](Metadata&, Tensors& t) {
+          t["model.last.weight"] = Tensor<float>::ones({5, 3});
+        }) == ": model.last.weight is (5,3), the model expects (3,5)");
   CHECK(edited(from, [](Metadata&, Tensors& t) { t["optimizer.velocity.0"] = Tensor<float>::ones({20}); }) ==
         ": optimizer.velocity.0 is (20), the model expects (5,4)");
 
@@ -241,8 +246,8 @@ TEST_CASE("checkpoint: tensors that are missing, left over, of another shape or 
 TEST_CASE("checkpoint: values of another kind, missing or left over") {
   const Trained from;
   const std::string rng = "model.drop.rng", lr = "optimizer.lr", updates = "optimizer.updates.0";
-  for (const io::Json& bad : {io::Json(1), io::Json("1"), io::Json(nullptr), io::Json({1, 2}), io::Json({1, 2, -3}),
-                              io::Json({1, 2, 3.5}), io::Json({1, 2, 3, 4})}) {
+  for (const io::Json& bad : {io::Json(1), io::Json("1"), io::Json(nullptr), io::Json({1, 2}),
+                              io::Json({1, 2, -3}), io::Json({1, 2, 3.5}), io::Json({1, 2, 3, 4})}) {
     CHECK(with_value(from, rng, bad) == ": the value 'model.drop.rng' is not of the expected kind");
   }
   for (const io::Json& bad : {io::Json("1"), io::Json(true), io::Json(nullptr), io::Json({1})}) {
@@ -260,8 +265,9 @@ TEST_CASE("checkpoint: values of another kind, missing or left over") {
   };
   CHECK(values([&](io::Json& json) { json.erase(rng); }) ==
         ": no value 'model.drop.rng'; is it from another model?");
-  CHECK(values([](io::Json& json) { json["model.drop2.rng"] = {1, 2, 3}; }) ==
-        ": the model has no \"model.drop2.rng\"; is it from another model?");
+  CHECK(values([](io::Json& json) {
+          json["model.drop2.rng"] = {1, 2, 3};
+        }) == ": the model has no \"model.drop2.rng\"; is it from another model?");
   CHECK(contains(values([](io::Json& json) { json = 5; }), "no value"));
 }
 
@@ -272,7 +278,8 @@ TEST_CASE("checkpoint: from a model with another head, and for another optimiser
   Small model(2);
   AdamW adam(nn::parameters(model), {});
   const auto before = everything(model, adam);
-  CHECK(contains(error_of<FileError>([&] { load_checkpoint(from.path, model, adam); }), "no tensor 'optimizer.mean.0'"));
+  CHECK(contains(error_of<FileError>([&] { load_checkpoint(from.path, model, adam); }),
+                 "no tensor 'optimizer.mean.0'"));
   Sgd plain(nn::parameters(model), {.lr = 0.1});
   CHECK(contains(error_of<FileError>([&] { load_checkpoint(from.path, model, plain); }), "the model has no"));
   CHECK(everything(model, adam) == before);
@@ -283,8 +290,11 @@ TEST_CASE("checkpoint: what accept() refuses is not taken over") {
   Small model(2);
   auto optimizer = sgd(model);
   const auto before = everything(model, optimizer);
-  const auto refuse = [](const io::Json& run) { fail<ValueError>("note is ", run.at("note").get<std::string>()); };
-  CHECK(error_of<ValueError>([&] { load_checkpoint(from.path, model, optimizer, refuse); }) == "note is hello");
+  const auto refuse = [](const io::Json& run) {
+    fail<ValueError>("note is ", run.at("note").get<std::string>());
+  };
+  CHECK(error_of<ValueError>([&] { load_checkpoint(from.path, model, optimizer, refuse); }) ==
+        "note is hello");
   CHECK(everything(model, optimizer) == before);
 }
 
@@ -297,8 +307,11 @@ TEST_CASE("checkpoint: saving is all or nothing") {
   // A name that cannot be taken: a folder that is not empty.
   from.folder.file("taken/inside", "x");
   const auto taken = from.folder.path() / "taken";
-  CHECK(error_of<FileError>([&] { save_checkpoint(taken, from.model, from.optimizer, {}); }).starts_with(taken.string()));
-  CHECK_THROWS_AS(save_checkpoint(from.folder.path() / "absent/last", from.model, from.optimizer, {}), FileError);
+  CHECK(error_of<FileError>([&] {
+          save_checkpoint(taken, from.model, from.optimizer, {});
+        }).starts_with(taken.string()));
+  CHECK_THROWS_AS(save_checkpoint(from.folder.path() / "absent/last", from.model, from.optimizer, {}),
+                  FileError);
   CHECK(io::read_file(from.path) == bytes);
   CHECK(from.folder.entries() == entries + 1);  // no temporary file is left
 

@@ -1,5 +1,5 @@
-// The training loop: the same history for any number of threads, resuming as if nothing had happened, stopping,
-// schedules, and what it refuses.
+// The training loop: the same history for any number of threads, resuming as if nothing had happened,
+// stopping, schedules, and what it refuses.
 #include <map>
 
 #include "close.hpp"
@@ -51,7 +51,8 @@ Loader loader_of(Index count, std::uint64_t seed, int workers = 0, Index side = 
 // All that must not depend on the clock.
 bool same(const EpochRecord& a, const EpochRecord& b) {
   return a.epoch == b.epoch && a.train_loss == b.train_loss && a.train_accuracy == b.train_accuracy &&
-         a.val_loss == b.val_loss && a.val_accuracy == b.val_accuracy && a.val_topk == b.val_topk && a.lr == b.lr;
+         a.val_loss == b.val_loss && a.val_accuracy == b.val_accuracy && a.val_topk == b.val_topk &&
+         a.lr == b.lr;
 }
 bool same(const History& a, const History& b) {
   return a.epochs.size() == b.epochs.size() &&
@@ -121,7 +122,8 @@ void same_for_any_threads(const Make& make, Index count, Index epochs) {
 
 TEST_CASE("fit: the same bits for any number of threads and workers") {
   same_for_any_threads([](Rng& rng) { return models::LeNetTwin<float>({.classes = 4}, rng); }, 96, 2);
-  same_for_any_threads([](Rng& rng) { return models::CifarResNet<float>({.depth = 8, .classes = 4}, rng); }, 48, 1);
+  same_for_any_threads([](Rng& rng) { return models::CifarResNet<float>({.depth = 8, .classes = 4}, rng); },
+                       48, 1);
 }
 
 TEST_CASE("fit: another order of the pictures gives another history") {
@@ -148,7 +150,8 @@ TEST_CASE("fit: learns, and the history says so") {
 }
 
 TEST_CASE("fit: interrupted after any epoch and resumed, it ends as if it had not been") {
-  const FitOptions base{.epochs = 5, .schedule = CosineLr({.lr = 0.1, .steps = 35}), .schedule_by = ScheduleBy::step};
+  const FitOptions base{
+      .epochs = 5, .schedule = CosineLr({.lr = 0.1, .steps = 35}), .schedule_by = ScheduleBy::step};
   Run whole;
   whole.fit(base);
   for (const Index stop : {1, 3, 4}) {
@@ -180,13 +183,15 @@ TEST_CASE("fit: an interruption within an epoch costs that epoch only") {
   {
     Run broken;
     int calls = 0;
-    broken.training = Loader(broken.training.dataset(), broken.training.options(),
-                             [&, inner = data::compose<float>(data::RandomHorizontalFlip{},
-                                                              data::Normalize::cifar10())](auto& x, Rng& rng) {
-                               require<FileError>(++calls < 250, "pulled the plug");
-                               inner(x, rng);
-                             });
-    CHECK(error_of<FileError>([&] { broken.fit({.epochs = 4, .checkpoints = folder.path()}); }) == "pulled the plug");
+    broken.training =
+        Loader(broken.training.dataset(), broken.training.options(),
+               [&, inner = data::compose<float>(data::RandomHorizontalFlip{}, data::Normalize::cifar10())](
+                   auto& x, Rng& rng) {
+                 require<FileError>(++calls < 250, "pulled the plug");
+                 inner(x, rng);
+               });
+    CHECK(error_of<FileError>([&] { broken.fit({.epochs = 4, .checkpoints = folder.path()}); }) ==
+          "pulled the plug");
   }
   second.fit({.epochs = 4, .checkpoints = folder.path(), .resume = true});
   CHECK(same(whole.history, second.history));
@@ -202,7 +207,7 @@ TEST_CASE("fit: the plateau's state and the count of early stopping survive an i
   const FitOptions base{.epochs = 30, .plateau = &one, .patience = 3};
   whole.fit(base);
   const auto epochs = static_cast<Index>(whole.history.epochs.size());
-  CHECK(epochs < 30);                                                        // stopped early
+  CHECK(epochs < 30);  // stopped early
   CHECK(epochs > 4);
   CHECK(whole.history.epochs.back().lr < 0.4);  // and lowered the rate before that
 
@@ -243,10 +248,13 @@ TEST_CASE("fit: schedules by epoch and by step, clipping, smoothing") {
   by_epoch.fit({.epochs = 3, .schedule = [](Index e) { return 0.1 / static_cast<double>(e + 1); }});
   CHECK(by_epoch.history.column(&EpochRecord::lr) == std::vector<double>{0.1, 0.1 / 2, 0.1 / 3});
   Index calls = 0;
-  by_step.fit({.epochs = 2, .schedule = [&](Index s) {
-                 CHECK(s == calls++);
-                 return 1e-3 * static_cast<double>(s);
-               }, .schedule_by = ScheduleBy::step});
+  by_step.fit({.epochs = 2,
+               .schedule =
+                   [&](Index s) {
+                     CHECK(s == calls++);
+                     return 1e-3 * static_cast<double>(s);
+                   },
+               .schedule_by = ScheduleBy::step});
   CHECK(calls == 14);  // 100 pictures in batches of 16
   CHECK(by_step.history.column(&EpochRecord::lr) == std::vector<double>{1e-3 * 6, 1e-3 * 13});
   plain.fit({.epochs = 1});
@@ -260,7 +268,8 @@ TEST_CASE("fit: best and last checkpoints hold the epochs they say") {
   const ScratchFolder folder;
   Run run;
   // The learning rate explodes in the second half, so that the best epoch is not the last.
-  run.fit({.epochs = 6, .schedule = [](Index e) { return e < 3 ? 0.05 : 3.0; }, .checkpoints = folder.path()});
+  run.fit(
+      {.epochs = 6, .schedule = [](Index e) { return e < 3 ? 0.05 : 3.0; }, .checkpoints = folder.path()});
   CHECK(folder.entries() == 2);
   const EpochRecord* best = run.history.best();
   CHECK(best->epoch < 6);
@@ -316,13 +325,18 @@ TEST_CASE("fit: a checkpoint that does not fit the run is refused, and nothing h
 
   ReduceOnPlateau plateau({.lr = 0.4});
   const auto plateau_before = state_of(plateau);
-  CHECK(refused(other, {.plateau = &plateau}) == ": not a training checkpoint: its run description is incomplete");
+  CHECK(refused(other, {.plateau = &plateau}) ==
+        ": not a training checkpoint: its run description is incomplete");
   const io::Json good_state = {{"lr", "0.2"}, {"best", "inf"}, {"bad", "1"}, {"cooling", "0"}};
-  for (const auto& [key, value] : {std::pair{"best", "x"}, {"bad", "1.5"}, {"lr", ""}, {"cooling", "99999999999999999999"}}) {
-    CHECK(with_run([&, k = key, v = value](io::Json& run) {
-            run["plateau"] = good_state;
-            run["plateau"][k] = v;
-          }, {.plateau = &plateau}) == text(": not a training checkpoint: the plateau's ", key, " is not a number"));
+  for (const auto& [key, value] :
+       {std::pair{"best", "x"}, {"bad", "1.5"}, {"lr", ""}, {"cooling", "99999999999999999999"}}) {
+    CHECK(with_run(
+              [&, k = key, v = value](io::Json& run) {
+                run["plateau"] = good_state;
+                run["plateau"][k] = v;
+              },
+              {.plateau = &plateau}) ==
+          text(": not a training checkpoint: the plateau's ", key, " is not a number"));
   }
   CHECK(state_of(plateau) == plateau_before);
 
@@ -348,8 +362,9 @@ TEST_CASE("fit: a truncated last checkpoint is refused by name, and nothing has 
   io::write_file(path, bytes.substr(0, bytes.size() / 2));
   Run run;
   const auto before = run.state();
-  CHECK(error_of<FileError>([&] { run.fit({.epochs = 2, .checkpoints = folder.path(), .resume = true}); })
-            .starts_with(path.string() + ": "));
+  CHECK(error_of<FileError>([&] {
+          run.fit({.epochs = 2, .checkpoints = folder.path(), .resume = true});
+        }).starts_with(path.string() + ": "));
   CHECK(run.state() == before);
   CHECK(folder.entries() == 2);
 }
@@ -369,11 +384,14 @@ TEST_CASE("fit: what is refused") {
   CHECK(error_of<ValueError>([&] { empty.fit({.epochs = 1}); }) ==
         "fit: 7 batches for training and 0 for validation, expected at least 1");
   Run labels;
-  labels.training = Loader(data::synthetic_shapes({.count = 60, .size = 16, .classes = 6}), {.batch_size = 16});
+  labels.training =
+      Loader(data::synthetic_shapes({.count = 60, .size = 16, .classes = 6}), {.batch_size = 16});
   CHECK(contains(error_of<ValueError>([&] { labels.fit({.epochs = 1}); }), "is out of range for 4 classes"));
   const ScratchFolder folder;
   const auto file = folder.file("file", "x");
-  CHECK(error_of<FileError>([&] { labels.fit({.epochs = 1, .checkpoints = file}); }).starts_with(file.string()));
+  CHECK(error_of<FileError>([&] {
+          labels.fit({.epochs = 1, .checkpoints = file});
+        }).starts_with(file.string()));
 }
 
 TEST_CASE("evaluate: each module keeps its mode, the confusion matrix is filled, also where it fails") {

@@ -46,7 +46,8 @@ TEST_CASE("cross_entropy: label smoothing, by labels and by distributions") {
   // Targets 0.95 and 0.05: -0.95·log 0.8 - 0.05·log 0.2.
   const double expected = -0.95 * std::log(0.8) - 0.05 * std::log(0.2);
   CHECK(cross_entropy(x, Labels({1}, {0}), {.label_smoothing = 0.1}).item() == Approx(expected));
-  CHECK(cross_entropy(x, Tensor<double>({1, 2}, {1, 0}), {.label_smoothing = 0.1}).item() == Approx(expected));
+  CHECK(cross_entropy(x, Tensor<double>({1, 2}, {1, 0}), {.label_smoothing = 0.1}).item() ==
+        Approx(expected));
   CHECK(cross_entropy(x, Tensor<double>({1, 2}, {0.95, 0.05})).item() == Approx(expected));
   for (const double share : {-0.1, 1.1, std::nan("")}) {
     CHECK_THROWS_AS(cross_entropy(x, Labels({1}, {0}), {.label_smoothing = share}), ValueError);

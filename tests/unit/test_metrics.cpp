@@ -12,7 +12,8 @@ TEST_CASE("metrics: loss weighted by batch, accuracy, top-k, confusion") {
   ConfusionMatrix confusion({"a", "b", "c"});
   Metrics metrics{.top_k = 2, .confusion = &confusion};
   metrics.add(2, Tensor<float>({3, 3}, {9, 1, 0, 5, 7, 6, 1, 2, 3}), nn::Labels({3}, {0, 2, 0}));
-  metrics.add(6, Tensor<float>({1, 3}, {1, 0, 0}), nn::Labels({1}, {1}));  // equal: the lower class comes first
+  metrics.add(6, Tensor<float>({1, 3}, {1, 0, 0}),
+              nn::Labels({1}, {1}));  // equal: the lower class comes first
   CHECK(metrics.loss() == 3);
   CHECK(metrics.accuracy() == 0.25);
   CHECK(metrics.topk_accuracy() == 0.75);
@@ -26,7 +27,8 @@ TEST_CASE("metrics: loss weighted by batch, accuracy, top-k, confusion") {
 
 TEST_CASE("metrics: k beyond the classes, and none at all") {
   Metrics all{.top_k = 5}, none{};
-  for (Metrics* m : {&all, &none}) m->add(1, Tensor<float>({2, 3}, {1, 2, 3, 1, 2, 3}), nn::Labels({2}, {0, 2}));
+  for (Metrics* m : {&all, &none})
+    m->add(1, Tensor<float>({2, 3}, {1, 2, 3, 1, 2, 3}), nn::Labels({2}, {0, 2}));
   CHECK(all.topk_accuracy() == 1);
   CHECK(all.accuracy() == 0.5);
   CHECK(none.accuracy() == 0.5);
@@ -36,8 +38,9 @@ TEST_CASE("metrics: k beyond the classes, and none at all") {
 
 TEST_CASE("metrics: what is refused") {
   Metrics metrics;
-  CHECK(error_text<ShapeError>([&] { metrics.add(1, Tensor<float>::ones({2, 3}), nn::Labels({3}, {0, 0, 0})); }) ==
-        "metrics: logits (2,3) and labels (3), expected (N,classes) and (N)");
+  CHECK(error_text<ShapeError>([&] {
+          metrics.add(1, Tensor<float>::ones({2, 3}), nn::Labels({3}, {0, 0, 0}));
+        }) == "metrics: logits (2,3) and labels (3), expected (N,classes) and (N)");
   CHECK_THROWS_AS(metrics.add(1, Tensor<float>::ones({2, 0}), nn::Labels({2}, {0, 0})), ShapeError);
   CHECK(metrics.count == 0);
 }
@@ -45,9 +48,10 @@ TEST_CASE("metrics: what is refused") {
 TEST_CASE("history: the best epoch, columns, JSON and back") {
   History history;
   CHECK(history.best() == nullptr);
-  history.epochs = {{.epoch = 1, .train_loss = 0.1, .val_loss = std::nan(""), .val_accuracy = 0.5, .lr = 1.0 / 3},
-                    {.epoch = 2, .train_loss = 0.2, .val_accuracy = 0.7, .seconds = 1e-9},
-                    {.epoch = 3, .train_loss = 0.30000000000000004, .val_accuracy = 0.7}};
+  history.epochs = {
+      {.epoch = 1, .train_loss = 0.1, .val_loss = std::nan(""), .val_accuracy = 0.5, .lr = 1.0 / 3},
+      {.epoch = 2, .train_loss = 0.2, .val_accuracy = 0.7, .seconds = 1e-9},
+      {.epoch = 3, .train_loss = 0.30000000000000004, .val_accuracy = 0.7}};
   CHECK(history.best()->epoch == 2);
   CHECK(history.column(&EpochRecord::train_loss) == std::vector<double>{0.1, 0.2, 0.30000000000000004});
 
@@ -67,7 +71,8 @@ TEST_CASE("history: JSON that is none") {
     return io::Json::array({json});
   };
   CHECK(history_from_json(row(1)).epochs.size() == 1);
-  for (const io::Json& epoch : {io::Json(2), io::Json(0), io::Json(1e300), io::Json("1"), io::Json(nullptr)}) {
+  for (const io::Json& epoch :
+       {io::Json(2), io::Json(0), io::Json(1e300), io::Json("1"), io::Json(nullptr)}) {
     CHECK(error_text<ValueError>([&] { history_from_json(row(epoch)); }) == "history: row 0 is not epoch 1");
   }
   CHECK(error_text<ValueError>([] { history_from_json({{"epoch", 1}}); }) == "history: not a list of epochs");

@@ -1,4 +1,5 @@
-// Modules: names, lists and dictionaries of parameters, training mode, and what each layer computes or refuses.
+// Modules: names, lists and dictionaries of parameters, training mode, and what each layer computes or
+// refuses.
 #include <set>
 
 #include "close.hpp"
@@ -13,7 +14,8 @@ using testing::same_bits;
 
 namespace {
 
-// Every kind of part: parameters, a buffer, a generator, and modules inside std::optional, std::vector, Sequential.
+// Every kind of part: parameters, a buffer, a generator, and modules inside std::optional, std::vector,
+// Sequential.
 struct Nest {
   using value_type = double;
   using device_type = Cpu;
@@ -66,13 +68,14 @@ TEST_CASE("named_parameters and state_dict: dotted names in the order of parts")
   Nest nest;
   std::vector<std::string> names;
   for (const auto& p : named_parameters(nest)) names.push_back(p.name);
-  CHECK(names ==
-        std::vector<std::string>{"first.weight", "norm.weight", "norm.bias", "tail.1.1.weight", "tail.1.1.bias"});
+  CHECK(names == std::vector<std::string>{"first.weight", "norm.weight", "norm.bias", "tail.1.1.weight",
+                                          "tail.1.1.bias"});
   CHECK(parameters(nest).size() == 5);
   CHECK(parameter_count(nest) == 6 + 4 * 3);
-  CHECK(state_names(nest) == std::vector<std::string>{"first.weight", "norm.weight", "norm.bias", "norm.running_mean",
-                                                      "norm.running_var", "tail.1.1.weight", "tail.1.1.bias",
-                                                      "tail.1.1.running_mean", "tail.1.1.running_var", "buffer"});
+  CHECK(state_names(nest) ==
+        std::vector<std::string>{"first.weight", "norm.weight", "norm.bias", "norm.running_mean",
+                                 "norm.running_var", "tail.1.1.weight", "tail.1.1.bias",
+                                 "tail.1.1.running_mean", "tail.1.1.running_var", "buffer"});
 }
 
 TEST_CASE("parameters: handles to the module's own values") {
@@ -159,7 +162,8 @@ TEST_CASE("Sequential: one after the other; Residual: body and shortcut add") {
   auto projected = Residual(net, Linear<double>({.in = 2, .out = 2, .bias = false}, rng));
   projected.shortcut.weight.value().copy_(Tensor<double>({2, 2}, {1, 0, 1, 1}));
   CHECK(projected(row({1, 1})).value().to_vector() == std::vector<double>{4.5, 2});
-  CHECK(state_names(projected) == std::vector<std::string>{"body.0.weight", "body.0.bias", "shortcut.weight"});
+  CHECK(state_names(projected) ==
+        std::vector<std::string>{"body.0.weight", "body.0.bias", "shortcut.weight"});
 }
 
 TEST_CASE("Dropout: zeroes the right share, keeps the mean, and is the identity in evaluation") {
@@ -212,10 +216,11 @@ TEST_CASE("BatchNorm: what is refused") {
   BatchNorm1d<double> one({.channels = 3});
   const auto x = [](const Shape& shape) { return Var<double>(Tensor<double>::zeros(shape)); };
   CHECK(error_text<ShapeError>([&] { two(x({4, 3})); }) == "BatchNorm2d: x (4,3), expected (N,H,W,C)");
-  CHECK(error_text<ShapeError>([&] {
-          one(x({1, 2, 2, 3}));
-        }) == "BatchNorm1d: x (1,2,2,3), expected (N,C)");
-  CHECK(contains(error_text<ShapeError>([&] { one(x({4, 2})); }), "has 2 channels, the layer was made for 3"));
+  CHECK(error_text<ShapeError>([&] { one(x({1, 2, 2, 3})); }) == "BatchNorm1d: x (1,2,2,3), expected (N,C)");
+  CHECK(contains(error_text<ShapeError>([&] {
+                   one(x({4, 2}));
+                 }),
+                 "has 2 channels, the layer was made for 3"));
   CHECK(contains(error_text<ShapeError>([&] { one(x({1, 3})); }), "one value a channel"));
   one.training = false;
   CHECK(one(x({1, 3})).shape() == Shape{1, 3});
@@ -228,18 +233,16 @@ TEST_CASE("Linear and Conv2d: shapes, an absent bias, what is refused") {
   CHECK_FALSE(linear.bias.defined());
   CHECK(parameter_count(linear) == 12);
   CHECK(linear(Var<float>(Tensor<float>::ones({2, 5, 3}))).shape() == Shape{2, 5, 4});
-  CHECK(error_text<ValueError>([&] {
-          Linear<float>({.in = 0, .out = 4}, rng);
-        }) == "Linear: in 0, out 4, expected at least 1");
+  CHECK(error_text<ValueError>([&] { Linear<float>({.in = 0, .out = 4}, rng); }) ==
+        "Linear: in 0, out 4, expected at least 1");
   CHECK_THROWS_AS(linear(Var<float>(Tensor<float>::ones({2, 4}))), ShapeError);
 
   Conv2d<float> conv({.in = 4, .out = 6, .kernel = {3, 5}, .stride = 2, .padding = {1, 2}, .groups = 2}, rng);
   CHECK(conv.weight.shape() == Shape{6, 3, 5, 2});
   CHECK(conv.bias.shape() == Shape{6});
   CHECK(conv(Var<float>(Tensor<float>::ones({2, 7, 8, 4}))).shape() == Shape{2, 4, 4, 6});
-  CHECK(error_text<ValueError>([&] {
-          Conv2d<float>({.in = 4, .out = 6, .groups = 4}, rng);
-        }) == "Conv2d: groups 4 must divide in 4 and out 6");
+  CHECK(error_text<ValueError>([&] { Conv2d<float>({.in = 4, .out = 6, .groups = 4}, rng); }) ==
+        "Conv2d: groups 4 must divide in 4 and out 6");
   CHECK(contains(error_text<ValueError>([&] {
                    Conv2d<float>({.in = 4, .out = 6, .kernel = {3, 0}}, rng);
                  }),

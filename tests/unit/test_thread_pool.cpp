@@ -55,7 +55,8 @@ TEST_CASE("thread pool: each caller gets its own exception, and no other") {
     for (int n = 0; n < 200; ++n) {
       std::string message = "none";
       try {
-        parallel_for(16, [&](Index i) { require<ValueError>(caller == 0 || i != caller, "caller ", caller); });
+        parallel_for(16,
+                     [&](Index i) { require<ValueError>(caller == 0 || i != caller, "caller ", caller); });
       } catch (const ValueError& error) { message = error.what(); }
       if (message != (caller == 0 ? "none" : text("caller ", caller))) ++wrong;
     }
@@ -117,7 +118,10 @@ TEST_CASE("thread pool: the count may change between loops, and within one") {
 }
 
 TEST_CASE("thread pool: no more threads work than were asked for") {
-  { const ThreadScope many(6); CHECK(sum_by_loop(64) == 2016); }  // the pool now has five helpers
+  {
+    const ThreadScope many(6);
+    CHECK(sum_by_loop(64) == 2016);
+  }  // the pool now has five helpers
   const ThreadScope scope(2);
   std::atomic<int> inside{0}, most{0};
   for (int n = 0; n < 50; ++n) {

@@ -2,7 +2,15 @@
 // Eigen, and the one header that includes it. Names and conventions are those of torch.linalg.
 #pragma once
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push  // g++ 12 takes the vector instructions' undefined operands for mistakes
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <Eigen/Dense>
+#pragma GCC diagnostic pop
+#else
+#include <Eigen/Dense>
+#endif
 
 #include "tenon/tensor/tensor.hpp"
 

@@ -91,8 +91,10 @@ if [[ -x $build/cmake/parity_tests ]]; then
   "$build/cmake/parity_tests" >"$build/parity.log" 2>&1 || status=1
   grep -E 'ERROR|SKIPPED|relative error|does not|differs|test cases|assertions' "$build/parity.log" | head -n 60
   skipped=$(grep -c '^SKIPPED' "$build/parity.log")
-  parity=$(sed -n 's/^\[doctest\] test cases: *//p' "$build/parity.log")
-  parity="$parity, of which $skipped skipped"
+  parity=$(awk -v skipped="$skipped" '/^\[doctest\] test cases:/ {
+    for (i = 2; i <= NF; i++) { if ($i == "passed") p = $(i - 1); if ($i == "failed") f = $(i - 1) }
+    print p - skipped " passed, " f " failed, " skipped " skipped" }' "$build/parity.log")
+  [[ -n $parity ]] || parity="the tests ended early (all of it in $build/parity.log)"
 elif [[ $quick == yes ]]; then
   status=1
 fi

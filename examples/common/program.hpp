@@ -23,7 +23,9 @@ inline void add_common_options(CLI::App& app, CommonOptions& o) {
   app.add_option("--data", o.data, "Folder with the pictures (default: $TENON_DATA, else a synthetic set)");
   app.add_option("--out", o.out, "Folder for results, plots and report")->capture_default_str();
   app.add_option("--device", o.device, "Where to compute")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
-  app.add_option("--seed", o.seed, "Start of all random numbers; the same seed gives the same run")->capture_default_str();
+  app.add_option("--seed", o.seed, "Start of all random numbers; the same seed gives the same run")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--threads", o.threads, "Processor threads (0: all)")->check(CLI::NonNegativeNumber)->capture_default_str();
 }
 
@@ -37,6 +39,15 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
+// Prints what went wrong as one line: file names may hold any character.
+inline void print_error(const CLI::App& app, const char* what) {
+  std::string line = app.get_name() + ": " + what;
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
 // Parses the arguments and runs `work`. Bad arguments, and any error of the library, end with one line on
 // standard error and status 2.
 template <class Work>
@@ -46,7 +57,7 @@ int run_program(CLI::App& app, int argc, char** argv, const CommonOptions& commo
   } catch (const CLI::Success& e) {  // --help
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    print_error(app, e.what());
     return 2;
   }
   try {
@@ -54,7 +65,7 @@ int run_program(CLI::App& app, int argc, char** argv, const CommonOptions& commo
     work();
     return 0;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), e.what());
+    print_error(app, e.what());
     return 2;
   }
 }

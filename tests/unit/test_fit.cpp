@@ -101,7 +101,8 @@ template <class Make>
 void same_for_any_threads(const Make& make, Index count, Index epochs) {
   std::optional<History> first;
   std::map<std::string, std::string> first_state;
-  for (const auto& [threads, workers] : {std::pair{1, 0}, {2, 0}, {2, 1}, {1, 2}, {3, 2}}) {
+  for (const auto& counts : {std::pair{1, 0}, {2, 0}, {2, 1}, {1, 2}, {3, 2}}) {
+    const int threads = counts.first, workers = counts.second;
     const ThreadScope scope(threads);
     Rng rng(3);
     auto model = make(rng);

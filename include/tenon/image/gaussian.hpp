@@ -51,35 +51,36 @@ inline Index mirrored(Index i, Index n) {
 
 // out[x] = taps[0]·a(0)[x] + Σ taps[k]·(a(-k)[x] + a(k)[x]) for x = 0 … n-1; a(k) points to the k-th neighbour.
 template <class Neighbour>
-inline void symmetric_taps(std::span<const float> taps, Index n, float* __restrict out,
-                           const Neighbour& a) {
+inline void symmetric_taps(std::span<const float> taps, Index n, float* __restrict out, const Neighbour& a) {
   typedef float Lanes __attribute__((vector_size(64), aligned(4)));
   constexpr Index lanes = 16, block = 4 * lanes;
-  const auto at = [](const float* p) { return reinterpret_cast<const Lanes*>(p); };
   const auto radius = static_cast<Index>(taps.size()) - 1;
   Index x = 0;
   for (; x + block <= n; x += block) {
-    const float* centre = a(0) + x;
-    Lanes s0 = taps[0] * *at(centre), s1 = taps[0] * *at(centre + lanes);
-    Lanes s2 = taps[0] * *at(centre + 2 * lanes), s3 = taps[0] * *at(centre + 3 * lanes);
+    const Lanes* const centre = reinterpret_cast<const Lanes*>(a(0) + x);
+    Lanes s0 = taps[0] * centre[0], s1 = taps[0] * centre[1], s2 = taps[0] * centre[2], s3 = taps[0] * centre[3];
     for (Index k = 1; k <= radius; ++k) {
-      const float *before = a(-k) + x, *after = a(k) + x, tap = taps[static_cast<std::size_t>(k)];
-      s0 += tap * (*at(before) + *at(after));
-      s1 += tap * (*at(before + lanes) + *at(after + lanes));
-      s2 += tap * (*at(before + 2 * lanes) + *at(after + 2 * lanes));
-      s3 += tap * (*at(before + 3 * lanes) + *at(after + 3 * lanes));
+      const float tap = taps[static_cast<std::size_t>(k)];
+      const Lanes* const before = reinterpret_cast<const Lanes*>(a(-k) + x);
+      const Lanes* const after = reinterpret_cast<const Lanes*>(a(k) + x);
+      s0 += tap * (before[0] + after[0]);
+      s1 += tap * (before[1] + after[1]);
+      s2 += tap * (before[2] + after[2]);
+      s3 += tap * (before[3] + after[3]);
     }
-    Lanes* to = reinterpret_cast<Lanes*>(out + x);
-    *to = s0;
-    *reinterpret_cast<Lanes*>(out + x + lanes) = s1;
-    *reinterpret_cast<Lanes*>(out + x + 2 * lanes) = s2;
-    *reinterpret_cast<Lanes*>(out + x + 3 * lanes) = s3;
+    Lanes* const to = reinterpret_cast<Lanes*>(out + x);
+    to[0] = s0;
+    to[1] = s1;
+    to[2] = s2;
+    to[3] = s3;
   }
   while (x < n && n >= lanes) {  // the last group overlaps the one before
     x = std::min(x, n - lanes);
-    Lanes s = taps[0] * *at(a(0) + x);
+    Lanes s = taps[0] * *reinterpret_cast<const Lanes*>(a(0) + x);
     for (Index k = 1; k <= radius; ++k) {
-      s += taps[static_cast<std::size_t>(k)] * (*at(a(-k) + x) + *at(a(k) + x));
+      const Lanes* const before = reinterpret_cast<const Lanes*>(a(-k) + x);
+      const Lanes* const after = reinterpret_cast<const Lanes*>(a(k) + x);
+      s += taps[static_cast<std::size_t>(k)] * (*before + *after);
     }
     *reinterpret_cast<Lanes*>(out + x) = s;
     x += lanes;

@@ -17,6 +17,8 @@ struct SiftOptions {
   // Detector
   double contrast = 0.012;    // least |DoG| at the extremum for values 0…1 and 3 scales an octave
   double edge = 10;           // largest ratio of the principal curvatures
+  double max_offset = 0.6;    // how far from its pixel a refined extremum may lie, in pixels and levels
+  bool refine_level = true;   // whether the refinement moves to another level, or to another pixel only
 
   // Orientation
   bool upright = false;       // all angles 0
@@ -35,7 +37,7 @@ struct SiftOptions {
   // The defaults of OpenCV: contrast 0.04, divided by the scales of an octave.
   static SiftOptions opencv() { return {.contrast = 0.04 / 3, .root = false}; }
   // The defaults of VLFeat's command line: no contrast test.
-  static SiftOptions vlfeat() { return {.contrast = 0, .root = false}; }
+  static SiftOptions vlfeat() { return {.contrast = 0, .max_offset = 1.5, .refine_level = false, .root = false}; }
 };
 
 namespace detail {

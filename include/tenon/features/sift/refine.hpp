@@ -70,30 +70,36 @@ inline std::optional<RefinedExtremum> refine_extremum(const ScaleSpace& space, E
                                                       const SiftOptions& options = {}) {
   const Octave& octave = space.octaves[static_cast<std::size_t>(e.octave)];
   constexpr double near = 0.6;  // more than a half, lest the fit swing between two pixels
-  for (int step = 0; step < 5; ++step) {
+  const auto move = [](double offset, bool possible) {
+    return possible && std::abs(offset) >= near ? (offset > 0 ? 1 : -1) : 0;
+  };
+  for (int step = 1;; ++step) {
     const detail::DogDerivatives d(octave, e);
     const auto [x, y, s] = d.offset();
-    if (!(std::max({std::abs(x), std::abs(y), std::abs(s)}) < 1e3)) return {};
-    if (std::abs(x) < near && std::abs(y) < near && std::abs(s) < near) {
-      const double value = d.value + 0.5 * (d.x * x + d.y * y + d.s * s);
-      if (!(std::abs(value) >= detail::contrast_limit(options)) || !d.corner(options.edge)) return {};
-      const double blur = space.sigma * octave.step * std::exp2((e.level + s) / space.scales);
-      const Keypoint k{.x = static_cast<float>((static_cast<double>(e.x) + x) * octave.step),
-                       .y = static_cast<float>((static_cast<double>(e.y) + y) * octave.step),
-                       .sigma = static_cast<float>(blur),
-                       .angle = 0,
-                       .response = static_cast<float>(std::abs(value))};
-      return RefinedExtremum{k, e};
+    const double farthest = std::max({std::abs(x), std::abs(y), std::abs(s)});
+    if (!(farthest < 1e3)) return {};
+    const int dx = move(x, x > 0 ? e.x < octave.width - 2 : e.x > 1);
+    const int dy = move(y, y > 0 ? e.y < octave.height - 2 : e.y > 1);
+    const int ds = options.refine_level ? move(s, s > 0 ? e.level < space.scales : e.level > 1) : 0;
+    if (step < 5 && (dx != 0 || dy != 0 || ds != 0)) {
+      e.x += dx;
+      e.y += dy;
+      e.level += ds;
+      continue;
     }
-    e.x += std::lround(x);
-    e.y += std::lround(y);
-    e.level += static_cast<int>(std::lround(s));
-    if (e.x < 1 || e.y < 1 || e.x > octave.width - 2 || e.y > octave.height - 2 || e.level < 1 ||
-        e.level > space.scales) {
+    const double value = d.value + 0.5 * (d.x * x + d.y * y + d.s * s);
+    if (farthest >= options.max_offset || !(std::abs(value) >= detail::contrast_limit(options)) ||
+        !d.corner(options.edge)) {
       return {};
     }
+    const double blur = space.sigma * octave.step * std::exp2((e.level + s) / space.scales);
+    const Keypoint k{.x = static_cast<float>((static_cast<double>(e.x) + x) * octave.step),
+                     .y = static_cast<float>((static_cast<double>(e.y) + y) * octave.step),
+                     .sigma = static_cast<float>(blur),
+                     .angle = 0,
+                     .response = static_cast<float>(std::abs(value))};
+    return RefinedExtremum{k, e};
   }
-  return {};
 }
 
 // Those extrema that pass, in their order; several that arrive at one pixel count once.

@@ -4,6 +4,7 @@
 #include <tenon/tenon.hpp>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -19,14 +20,22 @@ struct CommonOptions {
   int threads = 0;            // 0: all cores, or TENON_NUM_THREADS
 };
 
+// The message for what is no number of 0 … 2^64-1; left alone, -1 would wrap around.
+inline std::string whole_number(const std::string& argument) {
+  std::uint64_t number = 0;
+  const char* end = argument.data() + argument.size();
+  const auto read = std::from_chars(argument.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? "" : argument + " is not a whole number from 0 to 2^64-1";
+}
+
 inline void add_common_options(CLI::App& app, CommonOptions& o) {
   app.add_option("--data", o.data, "Folder with the pictures (default: $TENON_DATA, else a synthetic set)");
   app.add_option("--out", o.out, "Folder for results, plots and report")->capture_default_str();
   app.add_option("--device", o.device, "Where to compute")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
   app.add_option("--seed", o.seed, "Start of all random numbers; the same seed gives the same run")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number, "UINT64")
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "Processor threads (0: all)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", o.threads, "Processor threads (0: all)")->check(CLI::Range(0, 1024))->capture_default_str();
 }
 
 // Seconds since the program began to work.

@@ -80,6 +80,16 @@ class BagOfSift {
     }
   }
 
+  // The settings in words: "dense RootSIFT, 400 words, pyramid of 2 levels".
+  std::string describe() const {
+    using tenon::text;
+    std::string s = options_.detector == "dog" ? "SIFT at DoG key points, " : "dense RootSIFT, ";
+    if (fisher_) s += text("Fisher vectors of ", fisher_->gmm().size(), " Gaussians");
+    else s += text(options_.encoding == "vlad" ? "VLAD of " : "", vocabulary_->size(), " words");
+    if (options_.pyramid > 0) s += text(", pyramid of ", options_.pyramid + 1, " levels");
+    return options_.tf_idf && options_.encoding == "hist" ? s + ", tf-idf" : s;
+  }
+
   // -> (n, width)
   Tensor<float> encode(const ScenePart& part, const std::string& title) const {
     using namespace tenon;

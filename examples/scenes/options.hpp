@@ -20,7 +20,7 @@ struct SceneOptions {
   tenon::Index vocab = 0;   // 0: 400 words; 64 for VLAD and Fisher vectors
   tenon::Index k = 0;       // 0: what was found best, see below
   tenon::Index step = 8;    // between dense descriptors, pixels
-  std::vector<tenon::Index> bins = {4, 6, 8, 10};  // sizes of their bins, pixels
+  std::vector<tenon::Index> bins = {6, 12};  // sizes of their bins, pixels
   double c = 10;            // of the SVM
   bool tf_idf = false;
   bool tune = false;        // choose k and metric, or C, on a validation part of the training set
@@ -34,21 +34,12 @@ struct ClassifierSettings {
   double c = 10;
 };
 
-inline const std::vector<std::pair<std::string, tenon::Metric>>& metric_names() {
-  using tenon::Metric;
-  static const std::vector<std::pair<std::string, Metric>> names = {
-      {"l2", Metric::l2}, {"l1", Metric::l1}, {"cosine", Metric::cosine}, {"chi2", Metric::chi2}, {"hellinger", Metric::hellinger}};
-  return names;
-}
-inline std::string metric_name(tenon::Metric metric) {
-  for (const auto& [name, value] : metric_names()) {
-    if (value == metric) return name;
-  }
-  return "?";
-}
+inline constexpr tenon::Metric all_metrics[] = {tenon::Metric::l2, tenon::Metric::l1, tenon::Metric::cosine,
+                                                tenon::Metric::chi2, tenon::Metric::hellinger};
+
 inline tenon::Metric metric_of(const std::string& wanted, tenon::Metric otherwise) {
-  for (const auto& [name, value] : metric_names()) {
-    if (name == wanted) return value;
+  for (const tenon::Metric m : all_metrics) {
+    if (tenon::metric_name(m) == wanted) return m;
   }
   return otherwise;
 }
@@ -56,7 +47,7 @@ inline tenon::Metric metric_of(const std::string& wanted, tenon::Metric otherwis
 // In words, for tables: "9 nearest, L1".
 inline std::string describe(const ClassifierSettings& s) {
   if (s.svm) return tenon::text("linear SVM, C = ", s.c);
-  return tenon::text("kNN, k = ", s.k, ", ", metric_name(s.metric));
+  return tenon::text("kNN, k = ", s.k, ", ", tenon::metric_name(s.metric));
 }
 
 inline void add_scene_options(CLI::App& app, SceneOptions& o) {
@@ -75,7 +66,7 @@ inline void add_scene_options(CLI::App& app, SceneOptions& o) {
   app.add_option("--k", o.k, "Neighbours that vote (0: a good number for the encoding)")
       ->check(CLI::Range(0, 100000))->capture_default_str();
   std::vector<std::string> metrics = {"auto"};
-  for (const auto& [name, value] : metric_names()) metrics.push_back(name);
+  for (const tenon::Metric m : all_metrics) metrics.emplace_back(tenon::metric_name(m));
   app.add_option("--metric", o.metric, "Distance of the nearest neighbours")->check(CLI::IsMember(metrics))->capture_default_str();
   app.add_option("--svm-c", o.c, "What the support vector machine pays for an error")
       ->check(CLI::PositiveNumber)->capture_default_str();

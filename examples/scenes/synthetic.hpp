@@ -25,7 +25,7 @@ inline double texture(int kind, double u, double v) {
   const double x = u - std::floor(u), y = v - std::floor(v);
   switch (kind) {
     case 0: {  // rows of bricks, every other one shifted by half
-      const double shifted = u + (static_cast<Index>(std::floor(2 * v)) % 2 == 0 ? 0 : 0.5);
+      const double shifted = u + (static_cast<tenon::Index>(std::floor(2 * v)) % 2 == 0 ? 0 : 0.5);
       const double joint = std::min(std::abs(shifted - std::round(shifted)), std::abs(2 * v - std::round(2 * v)) / 2);
       return joint < 0.06 ? -1 : 0.6;
     }

@@ -53,7 +53,7 @@ bad "negative seed" "--seed" --seed -1 "${out[@]}"
 bad "a seed that is no number" "--seed" --seed one "${out[@]}"
 bad "a seed beyond 64 bits" "--seed" --seed 18446744073709551616 "${out[@]}"
 bad "negative threads" "--threads" --threads -1 "${out[@]}"
-bad "too many threads" "5000 threads" --threads 5000 "${out[@]}"
+bad "too many threads" "--threads" --threads 5000 "${out[@]}"
 bad "a model and --compare" "--compare" --compare --model lenet "${out[@]}"
 bad "an option without its value" "--data" --data
 

@@ -30,6 +30,18 @@ inline double squared_distance(const float* x, const float* c, Index d) {
   return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
+// sum (d) += x (d)
+template <class Isa>
+struct AddRow {
+  Index d;
+  const float* __restrict x;
+  double* __restrict sum;
+
+  [[gnu::always_inline]] void operator()() const {
+    for (Index p = 0; p < d; ++p) sum[p] += static_cast<double>(x[p]);
+  }
+};
+
 // Labels, centres and bounds while they are being improved; coordinates are the moved ones of Points.
 template <class Isa>
 class Lloyd {
@@ -83,9 +95,9 @@ class Lloyd {
         if (first == last) continue;
         std::fill(sum.begin(), sum.end(), 0.0);
         for (Index m = first; m < last; ++m) {
-          if (m + 4 < last) prefetch(points_.original(members_[static_cast<std::size_t>(m + 4)]));
+          if (m + ahead < points_.n()) prefetch(points_.original(members_[static_cast<std::size_t>(m + ahead)]));
           const float* x = points_.original(members_[static_cast<std::size_t>(m)]);
-          for (Index p = 0; p < d_; ++p) sum[static_cast<std::size_t>(p)] += static_cast<double>(x[p]);
+          cpu::CompiledFor<Isa>::run(AddRow<Isa>{d_, x, sum.data()});
         }
         for (Index p = 0; p < d_; ++p) {
           const double average = sum[static_cast<std::size_t>(p)] / static_cast<double>(last - first);
@@ -103,6 +115,7 @@ class Lloyd {
 
  private:
   static constexpr Index columns = Panels<Isa>::columns, block = 32;  // panels a bounded search works on together
+  static constexpr Index ahead = 16;  // rows fetched before their turn
 
   Index relabel(Index i, std::int32_t label) {
     std::int32_t& own = labels_.data()[i];

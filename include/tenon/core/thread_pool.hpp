@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tenon/core/shape.hpp"
@@ -56,7 +57,8 @@ class ThreadPool {
     work();
     open_.store(false);
     for (int spins = 0; active_.load() != 0; ++spins) relax(spins);
-    if (failure_) std::rethrow_exception(failure_);
+    // Taken out, so that the exception dies with its handler and not in somebody else's next loop.
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
  private:

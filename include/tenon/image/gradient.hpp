@@ -35,8 +35,9 @@ inline float fast_angle(float y, float x) {
 // √x for x >= 0, within 1e-5 of its value: Newton's iteration on 1/√x from a guess made of the exponent. Unlike
 // std::sqrt, which may set errno, it does not keep a loop from being vectorised.
 inline float fast_sqrt(float x) {
-  float y = std::bit_cast<float>(0x5F3759DF - (std::bit_cast<std::int32_t>(x) >> 1));
-  const float half = 0.5f * x;
+  const float positive = x + 1e-36f;  // its 1/√ has a square that is finite
+  float y = std::bit_cast<float>(0x5F3759DF - (std::bit_cast<std::int32_t>(positive) >> 1));
+  const float half = 0.5f * positive;
   y = y * (1.5f - half * y * y);
   y = y * (1.5f - half * y * y);
   return x * y;

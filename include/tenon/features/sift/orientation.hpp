@@ -20,8 +20,8 @@ inline constexpr int orientation_bins = 36;
 using OrientationHistogram = std::array<float, orientation_bins>;
 
 // Gradient directions around the key point, magnitudes weighted by a Gaussian of 1.5 sigma that ends at three
-// deviations. A sample is shared by the two nearest bins; the histogram is smoothed six times by (1,1,1)/3. Bin b
-// is centred at (b + 0.5) / 36 of a turn.
+// deviations. Bin b holds the angles from b/36 to (b+1)/36 of a turn; the histogram is smoothed six times by
+// (1,1,1)/3.
 inline OrientationHistogram orientation_histogram(const ScaleSpace& space, const Keypoint& k, GradientPatch& patch) {
   constexpr int bins = orientation_bins;
   const auto [octave, level] = space.nearest(k.sigma);
@@ -31,21 +31,13 @@ inline OrientationHistogram orientation_histogram(const ScaleSpace& space, const
     return std::pair(-half, half);
   });
   // Two histograms take turns, so that samples of one direction need not wait for each other.
-  float votes[2][bins + 2] = {};
+  float votes[2][bins] = {};
   for (Index i = 0; i < patch.count(); ++i) {
-    // Shifted by a bin: 0.5 … 36.5 falls into bins 0 … 37, of which the first and last belong to the other end.
-    const float at = patch.angle()[i] * (bins / (2 * std::numbers::pi_v<float>)) + 0.5f;
-    const int low = std::min(static_cast<int>(at), bins);
-    const float part = at - static_cast<float>(low), m = patch.magnitude()[i];
-    float* const v = votes[i & 1] + low;
-    v[0] += m * (1 - part);
-    v[1] += m * part;
+    const int b = static_cast<int>(patch.angle()[i] * (bins / (2 * std::numbers::pi_v<float>)));
+    votes[i & 1][std::min(b, bins - 1)] += patch.magnitude()[i];
   }
   OrientationHistogram h;
-  const auto total = [&](int b) { return votes[0][b] + votes[1][b]; };
-  for (int b = 0; b < bins; ++b) h[static_cast<std::size_t>(b)] = total(b + 1);
-  h[bins - 1] += total(0);
-  h[0] += total(bins + 1);
+  for (std::size_t b = 0; b < bins; ++b) h[b] = votes[0][b] + votes[1][b];
   for (int pass = 0; pass < 6; ++pass) {
     float before = h[bins - 1];
     const float first = h[0];

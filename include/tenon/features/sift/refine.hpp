@@ -75,6 +75,7 @@ inline std::optional<RefinedExtremum> refine_extremum(const ScaleSpace& space, E
   };
   for (int step = 1;; ++step) {
     const detail::DogDerivatives d(octave, e);
+    if (step == 1 && !d.corner(options.edge)) return {};
     const auto [x, y, s] = d.offset();
     const double farthest = std::max({std::abs(x), std::abs(y), std::abs(s)});
     if (!(farthest < 1e3)) return {};
@@ -88,10 +89,7 @@ inline std::optional<RefinedExtremum> refine_extremum(const ScaleSpace& space, E
       continue;
     }
     const double value = d.value + 0.5 * (d.x * x + d.y * y + d.s * s);
-    if (farthest >= options.max_offset || !(std::abs(value) >= detail::contrast_limit(options)) ||
-        !d.corner(options.edge)) {
-      return {};
-    }
+    if (farthest >= options.max_offset || !(std::abs(value) >= detail::contrast_limit(options))) return {};
     const double blur = space.sigma * octave.step * std::exp2((e.level + s) / space.scales);
     const Keypoint k{.x = static_cast<float>((static_cast<double>(e.x) + x) * octave.step),
                      .y = static_cast<float>((static_cast<double>(e.y) + y) * octave.step),

@@ -23,7 +23,8 @@
 #define TENON_FLOATING_BINARY(DO, T)                                                                          \
   TENON_ARITHMETIC_BINARY(DO, T)                                                                              \
   DO(fn::Div, T) DO(fn::GreaterShare, T) DO(fn::ReluGrad, T) DO(fn::LeakyReluGrad, T) DO(fn::SigmoidGrad, T)  \
-  DO(fn::TanhGrad, T) DO(fn::ClampGrad, T) DO(fn::GeluGrad, T) DO(fn::GeluTanhGrad, T) DO(fn::SiluGrad, T)
+  DO(fn::Weighted, T) DO(fn::TanhGrad, T) DO(fn::ClampGrad, T) DO(fn::GeluGrad, T) DO(fn::GeluTanhGrad, T)       \
+  DO(fn::SiluGrad, T)
 
 #define TENON_REDUCTIONS(DO, T) DO(fn::Sum, T) DO(fn::Max, T) DO(fn::Min, T)
 // clang-format on

@@ -111,3 +111,14 @@ TEST_CASE("losses: what is refused") {
         }) == "bce_with_logits: logits (2,3) and targets (3,2) differ");
   CHECK_THROWS_AS(nll_loss(x, Labels({1}, {0})), ShapeError);
 }
+
+TEST_CASE("a masked class that is no target leaves loss and gradient finite") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  tenon::Var<double> logits(tenon::Tensor<double>({1, 3}, {1.0, -infinity, 2.0}), {.requires_grad = true});
+  const auto loss = tenon::nn::cross_entropy(logits, tenon::nn::Labels({1}, {2}));
+  loss.backward();
+  CHECK(!(std::abs(loss.item() - std::log1p(std::exp(-1.0))) > 1e-12));
+  CHECK(std::isfinite(loss.item()));
+  CHECK(logits.grad().at({0, 1}) == 0.0);
+  CHECK(!(std::abs(logits.grad().at({0, 0}) - 1 / (1 + std::exp(1.0))) > 1e-12));
+}

@@ -88,6 +88,12 @@ struct Div { template <class T> constexpr T operator()(T a, T b) const { return 
 struct Maximum { template <class T> constexpr T operator()(T a, T b) const { return (a > b || a != a) ? a : b; } };
 struct Minimum { template <class T> constexpr T operator()(T a, T b) const { return (a < b || a != a) ? a : b; } };
 
+// x·weight, and 0 where the weight is 0 whatever x is: 0·log 0 = 0, as entropies have it.
+struct Weighted {
+  template <class T>
+  constexpr T operator()(T x, T weight) const { return weight == T(0) ? T(0) : x * weight; }
+};
+
 // Comparisons give 1 or 0 in the type of the arguments.
 struct Greater { template <class T> constexpr T operator()(T a, T b) const { return T(a > b); } };
 struct Less { template <class T> constexpr T operator()(T a, T b) const { return T(a < b); } };

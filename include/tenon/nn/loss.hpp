@@ -18,6 +18,14 @@ using Labels = Tensor<std::int32_t, Cpu>;
 
 namespace detail {
 
+// Log-probabilities times target probabilities. A class that is no target counts nothing, also where its
+// logarithm is -inf, as after masking.
+template <class T, class D>
+Var<T, D> weighted(const Var<T, D>& x, const Tensor<T, D>& targets) {
+  return record(zip(fn::Weighted{}, x.value(), targets, "cross_entropy"), {x},
+                [=](const Tensor<T, D>& dy) { x.accumulate(dy * targets); });
+}
+
 // A loss for each row of a batch, reduced as asked.
 template <class T, class D>
 Var<T, D> reduced(const Var<T, D>& losses, Reduction reduction) {
@@ -54,7 +62,7 @@ Var<T, D> cross_entropy(const Var<T, D>& logits, const Tensor<T, D>& targets, Cr
   const double s = options.label_smoothing;
   detail::check_smoothing(s);
   const auto smooth = s == 0 ? targets : targets * (1 - s) + s / static_cast<double>(logits.size(1));
-  return detail::reduced(-sum(log_softmax(logits) * smooth, {.axes = {1}}), options.reduction);
+  return detail::reduced(-sum(detail::weighted(log_softmax(logits), smooth), {.axes = {1}}), options.reduction);
 }
 
 // The same for class indices (N).
@@ -73,7 +81,7 @@ Var<T, D> nll_loss(const Var<T, D>& log_probabilities, const Labels& labels, Red
                       "nll_loss: log-probabilities ", log_probabilities.shape(), " and labels ", labels.shape(),
                       ", expected (N,classes) and (N)");
   const auto targets = label_distribution<T, D>(labels, log_probabilities.size(1));
-  return detail::reduced(-sum(log_probabilities * targets, {.axes = {1}}), reduction);
+  return detail::reduced(-sum(detail::weighted(log_probabilities, targets), {.axes = {1}}), reduction);
 }
 
 // (prediction - target)², over all elements.

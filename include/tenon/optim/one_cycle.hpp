@@ -53,7 +53,7 @@ class OneCycle {
 
   // Half a cosine from a to b, `at` of `length` along.
   static double cosine(double a, double b, double at, double length) {
-    const double part = length > 0 ? at / length : 1;
+    const double part = length > 1e-9 ? at / length : 1;  // a rise of no steps, give or take rounding
     return b + (a - b) / 2 * (std::cos(std::numbers::pi * part) + 1);
   }
 

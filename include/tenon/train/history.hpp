@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tenon/core/shape.hpp"
 #include "tenon/io/json.hpp"
 
 namespace tenon::train {

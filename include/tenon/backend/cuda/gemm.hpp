@@ -14,6 +14,7 @@
 #include "tenon/backend/cuda/context.hpp"
 #include "tenon/backend/cuda/kernels.hpp"
 #include "tenon/backend/cuda/vendor_types.hpp"
+#include "tenon/core/functors.hpp"
 #include "tenon/core/geometry.hpp"
 
 namespace tenon::cuda {

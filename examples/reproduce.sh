@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Reproduces the report from nothing but Debian: installs what is missing, builds the programs, and trains LeNet
-# against its residual twin for 30 epochs on CIFAR-10-mini, or for 8 on a built-in synthetic set without it.
+# Reproduces the report from nothing but Debian: installs what is missing, builds the programs, and runs both parts:
+#
+#   cifar    LeNet against its residual twin, 30 epochs on CIFAR-10-mini; 8 on a built-in synthetic set without it
+#   scenes   tiny images against bags of SIFT on the 15-scene set, then Fisher vectors with a support vector machine;
+#            on made-up textures without it
 #
 #   examples/reproduce.sh [--quick] [--data DIR] [--out DIR] [--device cpu|cuda]
 #
-#   --quick       3 epochs instead of 30 (2 instead of 8 on the synthetic set)
-#   --data DIR    a folder that holds cifar10_mini/, or train/ and val/ or CIFAR-10's data_batch_1.bin themselves
-#                 (default: $TENON_DATA)
-#   --out DIR     where the report goes (default: ./out)
-#   --device      cpu (default), or cuda, which needs the CUDA toolkit and cuDNN
+#   --quick       3 epochs instead of 30 (2 instead of 8 on the synthetic set), and no Fisher vectors
+#   --data DIR    a folder that holds cifar10_mini/ or scenes15/ or both, or is one of them itself, or has CIFAR-10's
+#                 data_batch_1.bin (default: $TENON_DATA)
+#   --out DIR     where the reports go (default: ./out): cifar's into the folder itself, scenes' into its scenes/
+#   --device      cpu (default), or cuda, which needs the CUDA toolkit and cuDNN, for cifar
 #
 # TENON_BUILD names another folder to build in (default: build/ of the checkout).
 set -u
@@ -41,7 +44,7 @@ while (($# > 0)); do
 done
 [[ $device == cpu || $device == cuda ]] || refuse "--device is '$device', expected cpu or cuda"
 
-# pictures DIR: the data set in DIR, if it is there.
+# pictures DIR: the pictures of cifar in DIR, if they are there. scenes DIR: those of scenes.
 pictures() {
   local folder
   for folder in "$1/cifar10_mini" "$1"; do
@@ -52,13 +55,27 @@ pictures() {
   done
   return 1
 }
+scenes() {
+  local folder
+  for folder in "$1/scenes15" "$1"; do
+    if [[ -d $folder/train && -d $folder/test ]]; then
+      (cd "$folder" && pwd)
+      return
+    fi
+  done
+  return 1
+}
 
-found=''
+found='' found_scenes=''
 if [[ -n $data ]]; then
   [[ -d $data ]] || refuse "--data: $data is not a folder"
-  found=$(pictures "$data") || refuse "--data: $data holds no cifar10_mini/, no train/ and val/, no data_batch_1.bin"
+  found=$(pictures "$data")
+  found_scenes=$(scenes "$data")
+  [[ -n $found$found_scenes ]] ||
+    refuse "--data: $data holds no cifar10_mini/, no scenes15/, no train/ with val/ or test/, no data_batch_1.bin"
 elif [[ -n ${TENON_DATA:-} ]]; then
   found=$(pictures "$TENON_DATA") || echo "TENON_DATA ($TENON_DATA) holds no cifar10_mini/"
+  found_scenes=$(scenes "$TENON_DATA") || echo "TENON_DATA ($TENON_DATA) holds no scenes15/"
 fi
 if [[ -n $found ]]; then
   [[ $quick == yes ]] && epochs=3 || epochs=30
@@ -115,21 +132,41 @@ fi
 options=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DTENON_BUILD_TESTS=OFF -DTENON_BUILD_BENCH=OFF)
 [[ $device == cuda ]] && options+=(-DTENON_CUDA=ON)
 step "configuring" cmake -S "$root" -B "$build" "${options[@]}"
-step "building" cmake --build "$build" --target cifar
+step "building" cmake --build "$build" --target cifar scenes
 
 # ---- Run ----------------------------------------------------------------------------------------------------
-run=("$build/bin/cifar" --compare --epochs "$epochs" --device "$device" --out "$out")
+# A program without real pictures must not take them from TENON_DATA either: it then has none.
+# run PROGRAM FOLDER ARGUMENTS...
+run() {
+  local program=$1 folder=$2 status
+  shift 2
+  if [[ -n $folder ]]; then
+    "$build/bin/$program" --data "$folder" "$@"
+  else
+    env -u TENON_DATA "$build/bin/$program" "$@"
+  fi
+  status=$?
+  if ((status != 0)); then
+    echo "reproduce.sh: $program ended with status $status" >&2
+    exit "$status"
+  fi
+}
+
 if [[ -n $found ]]; then
-  echo "Training on the real pictures of $found, $epochs epochs."
-  run+=(--data "$found")
+  echo "cifar: training on the real pictures of $found, $epochs epochs."
 else
-  echo "No real pictures (name them with --data DIR or TENON_DATA): training on the built-in SYNTHETIC set,"
+  echo "cifar: no real pictures (name them with --data DIR or TENON_DATA): training on the built-in SYNTHETIC set,"
   echo "$epochs epochs. Its figures show that the program works; they are not the report's."
 fi
-"${run[@]}"
-status=$?
-if ((status != 0)); then
-  echo "reproduce.sh: cifar ended with status $status" >&2
-  exit "$status"
+run cifar "$found" --compare --epochs "$epochs" --device "$device" --out "$out"
+
+if [[ -n $found_scenes ]]; then
+  echo "scenes: the real pictures of $found_scenes."
+else
+  echo "scenes: no real pictures: made-up TEXTURES. Their figures show that the program works; they are not the report's."
 fi
-echo "The report: $out/report.html"
+run scenes "$found_scenes" --out "$out/scenes"
+if [[ $quick == no ]]; then
+  run scenes "$found_scenes" --method bag-of-sift --encoding fisher --classifier svm --out "$out/scenes/fisher"
+fi
+echo "The reports: $out/report.html and $out/scenes/report.html"

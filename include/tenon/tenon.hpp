@@ -27,9 +27,13 @@
 // optim: how parameters move
 #include "tenon/optim/optim.hpp"
 
-// Further folders have dependencies of their own, so they are included where they are used:
-//   tenon/io/…      files: safetensors, JSON, gzip         (nlohmann-json, zlib)
-//   tenon/image/…   pictures: decode and encode            (stb)
-//   tenon/data/…    data sets, transforms, the loader      (io, image)
-//   tenon/train/…   the training loop and checkpoints      (io)
-//   tenon/report/…  plots and HTML reports                 (cairo)
+// Further folders are included where they are used, to keep compile times and dependencies out of everybody's way:
+//   tenon/io/…             files: safetensors, npy, JSON, gzip    (nlohmann-json, zlib)
+//   tenon/image/…          pictures: decode, resize, draw         (stb)
+//   tenon/features/…       SIFT, matching, homography
+//   tenon/cluster/…, neighbors/…, svm/…                           k-means, nearest neighbours, support vectors
+//   tenon/decomposition/…  PCA                                    (Eigen)
+//   tenon/bovw/…           bags of visual words
+//   tenon/data/…           data sets, transforms, the loader      (io, image)
+//   tenon/train/…          the training loop and checkpoints      (io)
+//   tenon/report/…         plots and HTML reports                 (cairo)

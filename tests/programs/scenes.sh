@@ -38,7 +38,7 @@ grep -q '"tune": true' "$work/tuned/results.json" || wrong "results.json does no
 
 # The same seed gives the same run, whatever the threads.
 for threads in 1 2; do accuracy "threads$threads" 0.5 --method bag-of-sift --vocab 20 --threads $threads --seed 3; done
-counts() { grep -A400 '"confusion"' "$work/$1/results.json" | sed '/most_confused/q'; }
+counts() { grep -A400 '"confusion"' "$work/$1/results.json" | sed '/most_confused/q' | grep -v _seconds; }
 [[ $(counts threads1) == "$(counts threads2)" ]] || wrong "the result depends on the number of threads"
 
 # refused WHAT ARGUMENTS...: status 2, one line that has WHAT in it, and no output folder.

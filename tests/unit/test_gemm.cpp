@@ -18,13 +18,6 @@ void each_isa(const Use& use) {
 #endif
 }
 
-template <class T, class Isa>
-void blocked(const GemmGeometry& g, const T* a, const T* b, T* c) {
-  const cpu::MatrixRows<T> rows{a, g.transpose_a ? 1 : g.k, g.transpose_a ? g.m : 1};
-  const cpu::MatrixColumns<T> columns{b, g.transpose_b ? 1 : g.n, g.transpose_b ? g.k : 1};
-  cpu::gemm_blocked<T, Isa>({g.m, g.n, g.k, g.alpha, g.beta}, rows, columns, c, g.n);
-}
-
 // Sizes on both sides of the tile, the block of rows and the depth of packing.
 template <class T>
 void compare(double tolerance) {
@@ -52,7 +45,7 @@ void compare(double tolerance) {
         each_isa([&](auto isa, const char* name) {
           auto found = c.clone();
           if (beta == 0) found.fill_(std::numeric_limits<T>::quiet_NaN());  // must not be read
-          blocked<T, decltype(isa)>(g, a.data(), b.data(), found.data());
+          cpu::gemm_on<T, decltype(isa)>(g, a.data(), b.data(), found.data());
           CHECK_MESSAGE(error_of(found, expected) <= tolerance, name, " ", m, "x", n, "x", k, " form ", form,
                         " alpha ", alpha, " beta ", beta);
         });

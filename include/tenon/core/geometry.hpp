@@ -26,8 +26,19 @@ struct Conv2dGeometry {
   Index group_in() const { return c / groups; }
   Index group_out() const { return o / groups; }
   Index taps() const { return kh * kw * group_in(); }  // products that make one output value
+  // One pixel in, one pixel out: a matrix product.
+  bool pointwise() const {
+    return kh == 1 && kw == 1 && stride_h == 1 && stride_w == 1 && pad_h == 0 && pad_w == 0 && groups == 1;
+  }
 
   friend bool operator==(const Conv2dGeometry&, const Conv2dGeometry&) = default;
+};
+
+// Batch normalisation and what follows it: x (rows,c) -> y (rows,c).
+struct BatchNormGeometry {
+  Index rows = 0, c = 0;
+  bool residual = false;  // something of y's shape is added
+  bool relu = false;      // and then a rectifier applied
 };
 
 // 2-D pooling: x (n,h,w,c) -> y (n,oh,ow,c).

@@ -66,7 +66,7 @@ struct Backend<Cpu> {
   // ---- networks
   template <class T>
   static void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
-    cpu::conv2d_forward(g, x, w, bias, y);
+    cpu::conv2d_forward(g, x, w, cpu::BiasRelu<T>{bias}, y);
   }
   template <class T> static void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
     cpu::conv2d_backward_data(g, dy, w, dx);
@@ -79,19 +79,20 @@ struct Backend<Cpu> {
     cpu::batch_norm_statistics(rows, c, x, mean, variance);
   }
   template <class T>
-  static void batch_norm_apply(Index rows, Index c, const T* x, const T* mean, const T* inv_std, const T* gamma,
-                               const T* beta, T* y) {
-    cpu::batch_norm_apply(rows, c, x, mean, inv_std, gamma, beta, y);
+  static void batch_norm_apply(const BatchNormGeometry& g, const T* x, const T* mean, const T* inv_std, const T* gamma,
+                               const T* beta, const T* residual, T* y) {
+    cpu::batch_norm_apply(g, x, mean, inv_std, gamma, beta, residual, y);
   }
   template <class T>
-  static void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const T* gamma, const T* beta, T* y,
-                                       T* mean, T* inv_std, T* variance) {
-    cpu::batch_norm_forward_train(rows, c, eps, x, gamma, beta, y, mean, inv_std, variance);
+  static void batch_norm_forward_train(const BatchNormGeometry& g, double eps, const T* x, const T* gamma,
+                                       const T* beta, const T* residual, T* y, T* mean, T* inv_std, T* variance) {
+    cpu::batch_norm_forward_train(g, eps, x, gamma, beta, residual, y, mean, inv_std, variance);
   }
   template <class T>
-  static void batch_norm_backward(Index rows, Index c, const T* x, const T* dy, const T* mean, const T* inv_std,
-                                  const T* gamma, T* dx, T* dgamma, T* dbeta) {
-    cpu::batch_norm_backward(rows, c, x, dy, mean, inv_std, gamma, dx, dgamma, dbeta);
+  static void batch_norm_backward(const BatchNormGeometry& g, const T* x, const T* dy, const T* y, const T* mean,
+                                  const T* inv_std, const T* gamma, const T* beta, T* dx, T* dresidual, T* dgamma,
+                                  T* dbeta) {
+    cpu::batch_norm_backward(g, x, dy, y, mean, inv_std, gamma, beta, dx, dresidual, dgamma, dbeta);
   }
 
   template <class T> static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {

@@ -35,33 +35,63 @@ inline PhaseTaps phase_taps(Index phase, Index kernel, Index stride, Index pad, 
   return found;
 }
 
+// out = the sum of `pieces` arrays of `size`, added in order.
+template <class T>
+void add_pieces(Index pieces, Index size, const T* partial, T* out) {
+  parallel_ranges(size, elementwise_grain, [=](Index begin, Index end) {
+    std::copy(partial + begin, partial + end, out + begin);
+    for (Index piece = 1; piece < pieces; ++piece) {
+      const T* more = partial + piece * size;
+      for (Index i = begin; i < end; ++i) out[i] += more[i];
+    }
+  });
+}
+
 }  // namespace detail
 
-// bias (O) may be null.
+// What a convolution does to its output while it is in the cache: y = relu(conv + bias), each part optional.
 template <class T>
-void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
-  const Index rows = g.n * g.oh * g.ow;
-  if (bias) {
-    parallel_ranges(rows, std::max<Index>(1, elementwise_grain / g.o), [=](Index begin, Index end) {
-      for (Index r = begin; r < end; ++r) std::copy_n(bias, g.o, y + r * g.o);
-    });
+struct BiasRelu {
+  const T* bias = nullptr;  // (O)
+  bool relu = false;
+
+  [[gnu::always_inline]] void operator()(Index, Index j, Index count, T* y) const {
+    if (bias) {
+      for (Index q = 0; q < count; ++q) y[q] += bias[j + q];
+    }
+    if (relu) {
+      for (Index q = 0; q < count; ++q) y[q] = y[q] < 0 ? T(0) : y[q];  // a NaN stays
+    }
   }
+};
+
+// Convolution as a product with the patches; a 1×1 window needs none.
+template <class T, class Isa>
+void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
+  const Index rows = g.n * g.oh * g.ow;
   for (Index group = 0; group < g.groups; ++group) {
     const Index first = group * g.group_out();
-    const auto patches = detail::forward_patches(g, x, group);
-    const MatrixColumns<T> weights{w + first * g.taps(), 1, g.taps()};
-    with_best_isa([&](auto isa) {
-      gemm_blocked<T, decltype(isa)>({rows, g.group_out(), g.taps(), 1, bias ? 1.0 : 0.0}, PatchRows<T>{patches},
-                                     weights, y + first, g.o);
-    });
+    const GemmBlocks blocks{rows, g.group_out(), g.taps()};
+    const MatrixColumns<T, Isa> weights{w + first * g.taps(), g.taps(), true};
+    const BiasRelu<T> own{finish.bias ? finish.bias + first : nullptr, finish.relu};
+    if (g.pointwise()) {
+      gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
+    } else {
+      const auto patches = detail::forward_patches(g, x, group);
+      gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
+    }
   }
 }
 
 // dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same taps;
 // each such phase is an ordinary stride-1 convolution of dy, so nothing is multiplied by a stride's zeros.
-template <class T>
-void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+template <class T, class Isa>
+void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   const Index cg = g.group_in(), og = g.group_out();
+  if (g.pointwise()) {
+    return gemm_blocked<T, Isa>({g.n * g.h * g.w, g.c, g.o}, MatrixRows<T>{dy, g.o},
+                                MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c);
+  }
   for (Index phase = 0; phase < g.stride_h * g.stride_w; ++phase) {
     const Index py = phase / g.stride_w, px = phase % g.stride_w;
     const Index grid_h = (g.h - py + g.stride_h - 1) / g.stride_h, grid_w = (g.w - px + g.stride_w - 1) / g.stride_w;
@@ -86,10 +116,8 @@ void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* d
         }
       }
       const Patches<T> patches{dy, g.oh, g.ow, g.o, og, group * og, grid_h, grid_w, 1, 1, ys.offsets, xs.offsets};
-      with_best_isa([&](auto isa) {
-        gemm_blocked<T, decltype(isa)>({rows, cg, taps * og}, PatchRows<T>{patches},
-                                       MatrixColumns<T>{turned.data(), cg, 1}, out + group * cg, g.c);
-      });
+      gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
+                           MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
     }
     if (whole) continue;
     parallel_ranges(g.n * grid_h, std::max<Index>(1, elementwise_grain / (grid_w * g.c)), [&](Index begin, Index end) {
@@ -104,8 +132,8 @@ void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* d
 }
 
 // dw = dyᵀ·patches(x), summed over fixed runs of output positions and then over the runs in order.
-template <class T>
-void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
+template <class T, class Isa>
+void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
   const Index rows = g.n * g.oh * g.ow, og = g.group_out(), taps = g.taps(), size = og * taps;
   const Index pieces = fixed_pieces(rows, 1024, std::clamp<Index>((Index{1} << 22) / size, 1, 16));
   Scratch<T> partial(pieces * size);
@@ -113,19 +141,34 @@ void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T
     const auto patches = detail::forward_patches(g, x, group);
     parallel_for(pieces, [&](Index piece) {
       const Index first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
-      const MatrixRows<T> gradient{dy + first * g.o + group * og, 1, g.o};
-      with_best_isa([&](auto isa) {
-        gemm_blocked<T, decltype(isa)>({og, taps, count}, gradient, PatchColumns<T>{patches, first},
-                                       partial.data() + piece * size, taps);
-      });
+      const GemmBlocks blocks{og, taps, count};
+      const TransposedRows<T> gradient{dy + first * g.o + group * og, g.o};
+      T* out = partial.data() + piece * size;
+      if (g.pointwise()) {
+        gemm_blocked<T, Isa>(blocks, gradient, MatrixColumns<T, Isa>{x + first * g.c, g.c, false}, out, taps);
+      } else {
+        gemm_blocked<T, Isa>(blocks, gradient, PatchColumns<T, Isa>{patches, first}, out, taps);
+      }
     });
-    T* out = dw + group * size;
-    std::copy_n(partial.data(), size, out);
-    for (Index piece = 1; piece < pieces; ++piece) {
-      const T* more = partial.data() + piece * size;
-      for (Index i = 0; i < size; ++i) out[i] += more[i];
-    }
+    detail::add_pieces(pieces, size, partial.data(), dw + group * size);
   }
+}
+
+// ---- the choice of algorithm ------------------------------------------------------------------------------
+
+template <class T>
+void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
+  with_best_isa([&](auto isa) { conv2d_forward_gemm<T, decltype(isa)>(g, x, w, finish, y); });
+}
+
+template <class T>
+void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+  with_best_isa([&](auto isa) { conv2d_backward_data_gemm<T, decltype(isa)>(g, dy, w, dx); });
+}
+
+template <class T>
+void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
+  with_best_isa([&](auto isa) { conv2d_backward_weights_gemm<T, decltype(isa)>(g, x, dy, dw); });
 }
 
 // ---- the plain loops, which the above must agree with -----------------------------------------------------

@@ -7,11 +7,11 @@
 // rows and columns: results do not depend on the thread count.
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 
 #include "tenon/backend/cpu/microkernel.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
+#include "tenon/backend/cpu/transpose.hpp"
 #include "tenon/core/geometry.hpp"
 #include "tenon/core/threads.hpp"
 
@@ -43,61 +43,107 @@ struct GemmBlocks {
   double alpha = 1, beta = 0;
 };
 
-// c (m,n) = alpha·A·B + beta·c with row stride ldc. pack_a(range, out) writes out[i·gemm_depth + p];
-// pack_b(range, columns, out) writes out[p·columns + j].
-template <class T, class Isa, class PackA, class PackB>
-void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc) {
-  constexpr Index rows = tile_rows<T, Isa>, columns = tile_columns<T, Isa>;
-  constexpr Index block_rows = rows * 8, block_columns = columns * 16;
-  const T alpha = static_cast<T>(g.alpha);
+// What happens to a finished row of a tile, c[i, j … j+count), while it is in the first-level cache: nothing.
+struct LeaveAsIs {
+  template <class T>
+  void operator()(Index, Index, Index, T*) const {}
+};
 
-  for (Index j0 = 0; j0 < g.n; j0 += block_columns) {
-    const Index width = std::min(block_columns, g.n - j0), panels = (width + columns - 1) / columns;
+namespace detail {
+
+// Blocks of A and B, in tiles: A's (128 × 256) stays in the second-level cache, B's streams through the first.
+inline constexpr Index rows_of_block = 128, columns_of_block = 512;
+
+// One block of C: rows [i0, i0 + height), panels [first_panel, last_panel) of the packed columns from j0.
+template <class T, class Isa, int Rows, int Vectors, class PackA, class Finish>
+struct BlockProduct {
+  static constexpr Index columns = Vectors * lanes_of<T, Isa>;
+  const GemmBlocks& g;
+  const PackA& pack_a;
+  const Finish& finish;
+  T* c;
+  Index ldc, j0, p0, depth;
+  const T* packed_b;
+
+  Index padded_depth() const { return (depth + PackA::chunk - 1) / PackA::chunk * PackA::chunk; }
+  Index room(Index height) const { return (height + Rows - 1) / Rows * Rows * padded_depth(); }
+
+  [[gnu::always_inline]] void operator()(Index i0, Index height, Index first_panel, Index last_panel, T* packed) const {
+    const Index panel_a = Rows * padded_depth();
+    for (Index i = 0; i < height; i += Rows) {
+      const Index count = std::min<Index>(Rows, height - i);
+      T* out = packed + i / Rows * panel_a;
+      if (count < Rows) std::fill_n(out, panel_a, T(0));
+      pack_a(PackRange{i0 + i, count, p0, depth}, Rows, out);
+      if (g.alpha != 1) {
+        for (Index q = 0; q < panel_a; ++q) out[q] *= static_cast<T>(g.alpha);
+      }
+    }
+    const bool first = p0 == 0, last = p0 + depth >= g.k;
+    const bool add = !first || g.beta != 0;
+    const T beta = static_cast<T>(g.beta);
+    for (Index panel = first_panel; panel < last_panel; ++panel) {
+      const Index j = j0 + panel * columns, width = std::min(columns, g.n - j);
+      const T* b = packed_b + panel * columns * gemm_depth;
+      for (Index i = 0; i < height; i += Rows) {
+        const Index count = std::min<Index>(Rows, height - i);
+        T* out = c + (i0 + i) * ldc + j;
+        if (first && g.beta != 0 && g.beta != 1) {
+          for (Index r = 0; r < count; ++r) {
+            for (Index q = 0; q < width; ++q) out[r * ldc + q] *= beta;
+          }
+        }
+        const T* a = packed + i / Rows * panel_a;
+        if (count == Rows && width == columns) {
+          multiply_tile<T, Isa, Rows, Vectors, PackA::chunk>(depth, a, b, add, out, ldc);
+        } else {
+          alignas(64) T tile[Rows * columns];
+          multiply_tile<T, Isa, Rows, Vectors, PackA::chunk>(depth, a, b, false, tile, columns);
+          for (Index r = 0; r < count; ++r) {
+            T* to = out + r * ldc;
+            for (Index q = 0; q < width; ++q) to[q] = add ? to[q] + tile[r * columns + q] : tile[r * columns + q];
+          }
+        }
+        if (last) {
+          for (Index r = 0; r < count; ++r) finish(i0 + i + r, j, width, out + r * ldc);
+        }
+      }
+    }
+  }
+};
+
+template <class T, class Isa, int Rows, int Vectors, class PackA, class PackB, class Finish>
+void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
+                  const Finish& finish) {
+  constexpr Index columns = Vectors * lanes_of<T, Isa>;
+  const Index row_blocks = (g.m + rows_of_block - 1) / rows_of_block;
+
+  // The columns [j0, j0 + width) of C, all depths.
+  const auto stripe = [&](Index j0, Index width) {
+    const Index panels = (width + columns - 1) / columns;
     Scratch<T> packed_b(panels * columns * gemm_depth);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
-      const T keep = static_cast<T>(p0 == 0 ? g.beta : 1.0);
-
       parallel_ranges(panels, std::max<Index>(1, 65536 / (depth * columns + 1)), [&](Index begin, Index end) {
-        for (Index panel = begin; panel < end; ++panel) {
-          const Index first = j0 + panel * columns, count = std::min(columns, g.n - first);
-          T* out = packed_b.data() + panel * columns * gemm_depth;
-          if (count < columns) std::memset(out, 0, static_cast<std::size_t>(columns * depth) * sizeof(T));
-          pack_b(PackRange{first, count, p0, depth}, columns, out);
-        }
+        CompiledFor<Isa>::run([&] {
+          for (Index panel = begin; panel < end; ++panel) {
+            const Index first = j0 + panel * columns, count = std::min(columns, g.n - first);
+            T* out = packed_b.data() + panel * columns * gemm_depth;
+            if (count < columns) std::memset(out, 0, static_cast<std::size_t>(columns * depth) * sizeof(T));
+            pack_b(PackRange{first, count, p0, depth}, columns, out);
+          }
+        });
       });
-
       // Tasks: blocks of rows; where those are too few for the threads, the columns are cut as well.
-      const Index row_blocks = (g.m + block_rows - 1) / block_rows;
+      const BlockProduct<T, Isa, Rows, Vectors, PackA, Finish> product{g, pack_a, finish, c, ldc, j0, p0, depth,
+                                                                       packed_b.data()};
       const bool small = g.m * width * depth < 200000;
       const Index cuts = small ? 1 : std::clamp<Index>(2 * thread_count() / std::max<Index>(1, row_blocks), 1, panels);
       const auto task = [&](Index job) {
-        const Index i0 = job / cuts * block_rows, height = std::min(block_rows, g.m - i0);
-        const Index first_panel = job % cuts * panels / cuts, last_panel = (job % cuts + 1) * panels / cuts;
-        Scratch<T> packed_a((height + rows - 1) / rows * rows * gemm_depth);
-        for (Index i = 0; i < height; i += rows) {
-          const Index count = std::min(rows, height - i);
-          pack_a(PackRange{i0 + i, count, p0, depth}, packed_a.data() + i * gemm_depth);
-          for (Index r = count; r < rows; ++r) std::fill_n(packed_a.data() + (i + r) * gemm_depth, depth, T(0));
-        }
-        alignas(64) T tile[rows * columns];
-        for (Index panel = first_panel; panel < last_panel; ++panel) {
-          const Index j = j0 + panel * columns, tile_width = std::min(columns, g.n - j);
-          for (Index i = 0; i < height; i += rows) {
-            TileKernel<T, Isa>::run(depth, packed_a.data() + i * gemm_depth,
-                                    packed_b.data() + panel * columns * gemm_depth, tile);
-            const Index tile_height = std::min(rows, height - i);
-            for (Index r = 0; r < tile_height; ++r) {
-              T* out = c + (i0 + i + r) * ldc + j;
-              const T* in = tile + r * columns;
-              if (keep == T(0)) {
-                for (Index q = 0; q < tile_width; ++q) out[q] = alpha * in[q];
-              } else {
-                for (Index q = 0; q < tile_width; ++q) out[q] = alpha * in[q] + keep * out[q];
-              }
-            }
-          }
-        }
+        const Index i0 = job / cuts * rows_of_block, height = std::min(rows_of_block, g.m - i0), cut = job % cuts;
+        Scratch<T> packed_a(product.room(height));
+        CompiledFor<Isa>::run(
+            [&] { product(i0, height, cut * panels / cuts, (cut + 1) * panels / cuts, packed_a.data()); });
       };
       if (small) {
         for (Index job = 0; job < row_blocks; ++job) task(job);
@@ -105,44 +151,94 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
         parallel_for(row_blocks * cuts, task);
       }
     }
+  };
+
+  // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the other.
+  const Index threads = thread_count();
+  if (threads > 1 && row_blocks < 2 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
+    const Index wanted = std::min(columns_of_block, g.n / (4 * threads));
+    const Index width = std::max<Index>(1, wanted / columns) * columns;
+    parallel_for((g.n + width - 1) / width, [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
+  } else {
+    for (Index j0 = 0; j0 < g.n; j0 += columns_of_block) stripe(j0, std::min(columns_of_block, g.n - j0));
   }
 }
 
-// Packers for a stored matrix whose element (i, p) is at data[i·row_stride + p·column_stride], one of them 1.
+}  // namespace detail
+
+// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a row.
+//   pack_a(range, rows, out)     writes a panel of `rows` rows as microkernel.hpp lays it out, PackA::chunk its chunk
+//   pack_b(range, columns, out)  writes out[p·columns + j]
+template <class T, class Isa, class PackA, class PackB, class Finish = LeaveAsIs>
+void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
+                  const Finish& finish = {}) {
+  if constexpr (Isa::bytes == 64) {  // up to one register of columns: a taller tile wastes none
+    if (g.n <= lanes_of<T, Isa>) {
+      return detail::gemm_blocked<T, Isa, 2 * Isa::rows, 1>(g, pack_a, pack_b, c, ldc, finish);
+    }
+  }
+  detail::gemm_blocked<T, Isa, Isa::rows, Isa::vectors>(g, pack_a, pack_b, c, ldc, finish);
+}
+
+// Packers for a stored matrix. Of A, element (i, p) is at data[i·stride + p], or at data[p·stride + i] where the
+// matrix is stored transposed.
 template <class T>
 struct MatrixRows {
+  static constexpr Index chunk = row_runs;
   const T* data;
-  Index row_stride, depth_stride;
+  Index stride;
 
-  void operator()(const PackRange& r, T* out) const {
+  void operator()(const PackRange& r, Index rows, T* out) const {
     for (Index i = 0; i < r.count; ++i) {
-      const T* in = data + (r.first + i) * row_stride + r.start * depth_stride;
-      T* to = out + i * gemm_depth;
-      if (depth_stride == 1) {
-        std::copy_n(in, r.depth, to);
-      } else {
-        for (Index p = 0; p < r.depth; ++p) to[p] = in[p * depth_stride];
-      }
+      const T* in = data + (r.first + i) * stride + r.start;
+      T* to = out + i * chunk;
+      Index p = 0;
+      for (; p + chunk <= r.depth; p += chunk, to += rows * chunk) std::memcpy(to, in + p, chunk * sizeof(T));
+      std::copy_n(in + p, r.depth - p, to);
     }
   }
 };
 
 template <class T>
+struct TransposedRows {
+  static constexpr Index chunk = rows_interleaved;
+  const T* data;
+  Index stride;
+
+  void operator()(const PackRange& r, Index rows, T* out) const {
+    const T* in = data + r.start * stride + r.first;
+    for (Index p = 0; p < r.depth; ++p) std::copy_n(in + p * stride, r.count, out + p * rows);
+  }
+};
+
+// Of B, element (p, j) is at data[p·stride + j], or at data[j·stride + p] where it is stored transposed.
+template <class T, class Isa>
 struct MatrixColumns {
   const T* data;
-  Index depth_stride, column_stride;
+  Index stride;
+  bool transposed;
 
   void operator()(const PackRange& r, Index columns, T* out) const {
-    const T* in = data + r.start * depth_stride + r.first * column_stride;
-    if (column_stride == 1) {
-      for (Index p = 0; p < r.depth; ++p) std::copy_n(in + p * depth_stride, r.count, out + p * columns);
+    if (transposed) {
+      transpose_block<T, Isa>(data + r.first * stride + r.start, stride, r.count, r.depth, out, columns);
     } else {
-      for (Index j = 0; j < r.count; ++j) {
-        for (Index p = 0; p < r.depth; ++p) out[p * columns + j] = in[j * column_stride + p * depth_stride];
-      }
+      const T* in = data + r.start * stride + r.first;
+      for (Index p = 0; p < r.depth; ++p) std::copy_n(in + p * stride, r.count, out + p * columns);
     }
   }
 };
+
+// One product as packed loops on a given instruction set.
+template <class T, class Isa, class Finish = LeaveAsIs>
+void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c, const Finish& finish = {}) {
+  const GemmBlocks blocks{g.m, g.n, g.k, g.alpha, g.beta};
+  const MatrixColumns<T, Isa> columns{b, g.transpose_b ? g.k : g.n, g.transpose_b};
+  if (g.transpose_a) {
+    gemm_blocked<T, Isa>(blocks, TransposedRows<T>{a, g.m}, columns, c, g.n, finish);
+  } else {
+    gemm_blocked<T, Isa>(blocks, MatrixRows<T>{a, g.k}, columns, c, g.n, finish);
+  }
+}
 
 // One product, or a batch of them.
 template <class T>
@@ -156,11 +252,7 @@ void gemm(const GemmGeometry& g, const T* a, const T* b, T* c) {
     return;
   }
   if (g.m * g.n * g.k <= 512) return gemm_reference(g, a, b, c);
-  const MatrixRows<T> rows{a, g.transpose_a ? 1 : g.k, g.transpose_a ? g.m : 1};
-  const MatrixColumns<T> columns{b, g.transpose_b ? 1 : g.n, g.transpose_b ? g.k : 1};
-  with_best_isa([&](auto isa) {
-    gemm_blocked<T, decltype(isa)>({g.m, g.n, g.k, g.alpha, g.beta}, rows, columns, c, g.n);
-  });
+  with_best_isa([&](auto isa) { gemm_on<T, decltype(isa)>(g, a, b, c); });
 }
 
 }  // namespace tenon::cpu

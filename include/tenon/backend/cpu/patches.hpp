@@ -23,72 +23,98 @@ struct Patches {
   std::vector<Index> offset_y, offset_x;
 
   Index columns() const { return static_cast<Index>(offset_y.size() * offset_x.size()) * group_c; }
+};
 
-  // Taps first … first+count-1 of one row.
-  void gather(Index row, Index first, Index count, T* out) const {
-    const Index gx = row % grid_w, rest = row / grid_w;
-    const Index gy = rest % grid_h, n = rest / grid_h;
-    const Index taps_x = static_cast<Index>(offset_x.size());
-    const Index line = taps_x * group_c;  // columns of one ty
-    while (count > 0) {
-      const Index ty = first / line, in_line = first % line;
-      const Index y = gy * stride_h + offset_y[static_cast<std::size_t>(ty)];
-      const Index run = std::min(count, line - in_line);
-      if (y < 0 || y >= h) {
-        std::fill_n(out, run, T(0));
-      } else {
-        gather_line(x + (n * h + y) * w * c + first_c, gx * stride_w, in_line, run, out);
+// A few columns of a patch matrix, cut into the pieces that lie in one run of memory.
+template <class T, class Isa>
+class PatchPieces {
+ public:
+  PatchPieces(const Patches<T>& patches, Index first, Index count) : p_(patches) {
+    const Index taps_x = static_cast<Index>(p_.offset_x.size());
+    // Where the patch takes all channels and its taps lie side by side, a whole line of it is one run.
+    const bool dense = p_.group_c == p_.c && p_.offset_x.back() - p_.offset_x.front() + 1 == taps_x;
+    const Index line = taps_x * p_.group_c, longest = dense ? line : p_.group_c;
+    for (Index at = first; at < first + count;) {
+      const Index in_line = at % line, in_run = in_line % longest;
+      const Index run = std::min(first + count - at, longest - in_run);
+      const Index from = in_line - in_run, x = p_.offset_x[static_cast<std::size_t>(from / p_.group_c)];
+      const Index start = p_.first_c + in_run;  // values from pixel x on
+      pieces_.push_back({p_.offset_y[static_cast<std::size_t>(at / line)], x + start / p_.c,
+                         x + (start + run - 1) / p_.c, x * p_.c + start, run});
+      at += run;
+    }
+  }
+
+  // The columns of `count` rows from `first`, `stride` apart.
+  [[gnu::always_inline]] void copy(Index first, Index count, T* out, Index stride) const {
+    Index gx = first % p_.grid_w, gy = first / p_.grid_w % p_.grid_h;
+    const T* picture = p_.x + first / (p_.grid_w * p_.grid_h) * p_.h * p_.w * p_.c;
+    for (Index i = 0; i < count; ++i, out += stride) {
+      const Index x0 = gx * p_.stride_w, y0 = gy * p_.stride_h;
+      T* to = out;
+      for (const Piece& piece : pieces_) {
+        const Index y = y0 + piece.y;
+        const T* line = picture + y * p_.w * p_.c;
+        if (y < 0 || y >= p_.h || x0 + piece.x_last < 0 || x0 + piece.x_first >= p_.w) {
+          for (Index q = 0; q < piece.length; ++q) to[q] = 0;
+        } else if (x0 + piece.x_first >= 0 && x0 + piece.x_last < p_.w) {
+          copy_run(line + x0 * p_.c + piece.start, piece.length, to);
+        } else {
+          const Index start = x0 * p_.c + piece.start, width = p_.w * p_.c;
+          for (Index q = 0; q < piece.length; ++q) to[q] = start + q >= 0 && start + q < width ? line[start + q] : T(0);
+        }
+        to += piece.length;
       }
-      first += run;
-      count -= run;
-      out += run;
+      if (++gx < p_.grid_w) continue;
+      gx = 0;
+      if (++gy < p_.grid_h) continue;
+      gy = 0;
+      picture += p_.h * p_.w * p_.c;
     }
   }
 
  private:
-  void gather_line(const T* line, Index x0, Index from, Index count, T* out) const {
-    const bool dense = group_c == c && offset_x.back() - offset_x.front() + 1 == static_cast<Index>(offset_x.size());
-    if (dense) {  // the taps lie side by side in memory: one copy, with zeros where it leaves the picture
-      const Index start = (x0 + offset_x.front()) * c + from, width = w * c;
-      const Index left = std::clamp<Index>(-start, 0, count);
-      const Index right = std::clamp<Index>(start + count - width, 0, count - left);
-      std::fill_n(out, left, T(0));
-      std::copy_n(line + start + left, count - left - right, out + left);
-      std::fill_n(out + count - right, right, T(0));
+  struct Piece {
+    Index y, x_first, x_last;  // pixels relative to the grid point
+    Index start, length;       // values relative to the grid point
+  };
+
+  // Shorter than a call of memcpy: whole registers, the last one overlapping.
+  [[gnu::always_inline]] static void copy_run(const T* in, Index n, T* out) {
+    constexpr Index lanes = lanes_of<T, Isa>;
+    if (n < lanes) {
+      for (Index q = 0; q < n; ++q) out[q] = in[q];
       return;
     }
-    while (count > 0) {
-      const Index at = x0 + offset_x[static_cast<std::size_t>(from / group_c)], channel = from % group_c;
-      const Index run = std::min(count, group_c - channel);
-      if (at < 0 || at >= w) {
-        std::fill_n(out, run, T(0));
-      } else {
-        std::copy_n(line + at * c + channel, run, out);
-      }
-      from += run;
-      count -= run;
-      out += run;
+    Vec<T, Isa> v;
+    for (Index q = 0; q + lanes <= n; q += lanes) {
+      load<T, Isa>(in + q, v);
+      store<T, Isa>(v, out + q);
     }
+    load<T, Isa>(in + n - lanes, v);
+    store<T, Isa>(v, out + n - lanes);
   }
+
+  const Patches<T>& p_;
+  std::vector<Piece> pieces_;
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
-template <class T>
+template <class T, class Isa>
 struct PatchRows {
+  static constexpr Index chunk = gemm_depth;
   const Patches<T>& patches;
-  void operator()(const PackRange& r, T* out) const {
-    for (Index i = 0; i < r.count; ++i) patches.gather(r.first + i, r.start, r.depth, out + i * gemm_depth);
+  void operator()(const PackRange& r, Index, T* out) const {
+    PatchPieces<T, Isa>(patches, r.start, r.depth).copy(r.first, r.count, out, chunk);
   }
 };
 
-template <class T>
+template <class T, class Isa>
 struct PatchColumns {
   const Patches<T>& patches;
   Index first_row = 0;
   void operator()(const PackRange& r, Index columns, T* out) const {
-    for (Index p = 0; p < r.depth; ++p) {
-      patches.gather(first_row + r.start + p, r.first, r.count, out + p * columns);
-    }
+    PatchPieces<T, Isa>(patches, r.first, r.count).copy(first_row + r.start, r.depth, out, columns);
   }
 };
 

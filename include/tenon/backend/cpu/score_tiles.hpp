@@ -14,37 +14,10 @@
 
 namespace tenon::cpu {
 
-// Runs a functor whose operator() is always_inline as compiled for an instruction set.
 template <class Isa>
-struct CompiledFor {
-  template <class F>
-  static void run(const F& f) {
-    f();
-  }
-};
-
-#if defined(__x86_64__)
-template <>
-struct CompiledFor<Avx2> {
-  template <class F>
-  [[gnu::target("avx2,fma")]] static void run(const F& f) {
-    f();
-  }
-};
-
-template <>
-struct CompiledFor<Avx512> {
-  template <class F>
-  [[gnu::target("avx512f,fma")]] static void run(const F& f) {
-    f();
-  }
-};
-#endif
-
+inline constexpr Index score_rows = Isa::bytes == 64 ? 14 : 6;
 template <class Isa>
-inline constexpr Index score_rows = tile_rows<float, Isa>;
-template <class Isa>
-inline constexpr Index score_columns = tile_columns<float, Isa>;
+inline constexpr Index score_columns = Isa::vectors * lanes_of<float, Isa>;
 
 // Elements of a packed tile of rows and of a packed panel, for rows of d terms.
 template <class Isa>
@@ -91,8 +64,8 @@ struct DifferenceTile {
   [[gnu::always_inline]] void operator()() const {
     typedef float Vector __attribute__((vector_size(Isa::bytes), aligned(sizeof(float))));
     typedef std::int32_t Bits __attribute__((vector_size(Isa::bytes), aligned(sizeof(float))));
-    constexpr int lanes = Isa::bytes / 4, half = Isa::rows / 2;
-    for (int first = 0; first < Isa::rows; first += half) {
+    constexpr int lanes = Isa::bytes / 4, half = score_rows<Isa> / 2;
+    for (int first = 0; first < score_rows<Isa>; first += half) {
       Vector sum[half][Isa::vectors] = {};
       for (Index p = 0; p < depth; ++p) {
         Vector column[Isa::vectors];
@@ -132,7 +105,7 @@ void score_tile(Index d, const float* a, const float* b, float* tile) {
     alignas(64) float part[rows * columns];
     float* out = p0 == 0 ? tile : part;
     if constexpr (score == Score::product) {
-      TileKernel<float, Isa>::run(depth, a + p0 * rows, b + p0 * columns, out);
+      run_tile<float, Isa, rows, Isa::vectors, gemm_depth>(depth, a + p0 * rows, b + p0 * columns, false, out, columns);
     } else {
       CompiledFor<Isa>::run(DifferenceTile<score, Isa>{depth, a + p0 * rows, b + p0 * columns, out});
     }

@@ -1,0 +1,80 @@
+// Instruction sets. Kernels are written once, with the compilers' vector extensions, and compiled for each of
+// these; which one runs is decided when the program runs, so one binary serves old and new processors.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "tenon/core/shape.hpp"
+
+namespace tenon::cpu {
+
+// `bytes` of a vector register; `rows` × `vectors` is the register tile of matrix multiplication: accumulators,
+// with `vectors` registers for B and one for A. Eight or more accumulators hide the latency of multiply-add.
+struct Baseline { static constexpr int bytes = 16, rows = 6, vectors = 2; };  // 16 registers: SSE2, NEON
+struct Avx2 { static constexpr int bytes = 32, rows = 6, vectors = 2; };      // 16 registers
+struct Avx512 { static constexpr int bytes = 64, rows = 8, vectors = 2; };    // 32 registers
+
+// A vector register of T.
+template <class T, class Isa>
+struct VecOf {
+  typedef T type __attribute__((vector_size(Isa::bytes)));
+};
+template <class T, class Isa>
+using Vec = typename VecOf<T, Isa>::type;
+template <class T, class Isa>
+inline constexpr int lanes_of = Isa::bytes / static_cast<int>(sizeof(T));
+
+// From and to any address. Registers are passed by reference: by value, how depends on the instruction set.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void load(const T* p, Vec<T, Isa>& v) {
+  __builtin_memcpy(&v, p, sizeof(v));
+}
+template <class T, class Isa>
+[[gnu::always_inline]] inline void store(const Vec<T, Isa>& v, T* p) {
+  __builtin_memcpy(p, &v, sizeof(v));
+}
+
+// Runs a function as compiled for an instruction set, with what it calls inlined. It must not start parallel
+// loops: those call back through a pointer, which is not compiled for the set.
+template <class Isa>
+struct CompiledFor {
+  template <class F>
+  [[gnu::flatten]] static void run(F&& f) {
+    f();
+  }
+};
+
+#if defined(__x86_64__)
+template <>
+struct CompiledFor<Avx2> {
+  template <class F>
+  [[gnu::target("avx2,fma"), gnu::flatten]] static void run(F&& f) {
+    f();
+  }
+};
+
+template <>
+struct CompiledFor<Avx512> {
+  template <class F>
+  [[gnu::target("avx512f,fma"), gnu::flatten]] static void run(F&& f) {
+    f();
+  }
+};
+
+// Calls use(Isa{}) with the widest instruction set of this processor.
+template <class Use>
+void with_best_isa(Use&& use) {
+  static const int level = __builtin_cpu_supports("avx512f") ? 2
+                           : (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) ? 1 : 0;
+  if (level == 2) return use(Avx512{});
+  if (level == 1) return use(Avx2{});
+  use(Baseline{});
+}
+#else
+template <class Use>
+void with_best_isa(Use&& use) { use(Baseline{}); }
+#endif
+
+}  // namespace tenon::cpu

@@ -5,7 +5,6 @@
 #include <tenon/data/image_folder.hpp>
 #include <tenon/image/colour.hpp>
 #include <tenon/image/resize.hpp>
-#include <tenon/image/upright.hpp>
 
 #include <cstdlib>
 
@@ -41,7 +40,7 @@ namespace detail {
 
 inline Tensor<std::uint8_t> read_gray(const fs::path& path) {
   using namespace tenon;
-  const image::Image x = image::read_upright(path, {.channels = 1});
+  const image::Image x = image::read(path, {.channels = 1});
   const Index longest = std::max(x.size(0), x.size(1));
   if (longest <= longest_side) return x;
   const auto scaled = [&](Index side) { return std::max<Index>(1, side * longest_side / longest); };

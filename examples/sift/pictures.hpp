@@ -2,7 +2,7 @@
 #pragma once
 
 #include <tenon/image/colour.hpp>
-#include <tenon/image/upright.hpp>
+#include <tenon/image/decode.hpp>
 
 #include "../common/program.hpp"
 
@@ -23,8 +23,8 @@ inline Picture read_picture(const std::string& name, const std::string& data) {
   using namespace tenon;
   fs::path path = name;
   if (!fs::exists(path) && !data.empty() && fs::exists(fs::path(data) / name)) path = fs::path(data) / name;
-  const image::Image pixels = image::read_upright(path);
-  return {name, image::to_rgb(pixels), image::to_gray(pixels)};
+  const Tensor<float> pixels = image::read_float(path);  // all of 16 bits, where there are so many
+  return {name, image::to_rgb(image::to_bytes(pixels)), image::to_gray(pixels)};
 }
 
 }  // namespace programs

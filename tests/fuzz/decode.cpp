@@ -15,6 +15,13 @@ void decode_any(std::string_view bytes) {
           tenon::image::decode(bytes, "input", {.channels = channels, .max_pixels = 1 << 20});
       if (picture.rank() != 3 || picture.numel() == 0) std::abort();
       if (channels != 0 && picture.size(2) != channels) std::abort();
+      if (channels == 1) continue;
+      const auto floats =
+          tenon::image::decode_float(bytes, "input", {.channels = channels, .max_pixels = 1 << 20});
+      if (floats.shape() != picture.shape()) std::abort();
+      for (const float v : floats.span()) {
+        if (!(v >= 0 && v <= 1)) std::abort();
+      }
     } catch (const tenon::FileError&) {}
   }
 }

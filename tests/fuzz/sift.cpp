@@ -66,9 +66,11 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tenon;
   Bytes bytes(data, size);
-  const Index width = 1 + bytes.below(48), height = 1 + bytes.below(48);
   SiftOptions options = bytes.below(2) == 0 ? SiftOptions{} : SiftOptions::vlfeat();
   options.first_octave = bytes.below(4) - 2;
+  // Small pictures, for many runs a second; smaller ones where the first octave enlarges them.
+  const int side = options.first_octave >= 0 ? 24 : options.first_octave == -1 ? 16 : 10;
+  const Index width = 1 + bytes.below(side), height = 1 + bytes.below(side);
   options.scales = 1 + bytes.below(5);
   options.octaves = bytes.below(3);
   options.upright = bytes.below(2) == 1;

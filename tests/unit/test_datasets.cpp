@@ -182,6 +182,21 @@ TEST_CASE("image folder: classes by name, hidden and other files left out") {
   CHECK(list.label(3) == 1);
 }
 
+TEST_CASE("folders: photographs held sideways are turned upright") {
+  // Exif says orientation 6: turned by a quarter. Pictures of 16×24 and 24×16 pixels then have one size.
+  const std::string exif("Exif\0\0MM\0\x2A\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0", 32);
+  const std::string jpeg = image::encode_jpeg(Tensor<std::uint8_t>::full({16, 24, 3}, 90));
+  const std::string turned =
+      jpeg.substr(0, 2) + "\xFF\xE1" + std::string("\0\x22", 2) + exif + jpeg.substr(2);
+  const test::ScratchFolder folder;
+  folder.file("train/a/1.png", png(24, 16, 90));
+  folder.file("train/a/2.jpg", turned);
+  folder.file("train/annotations.json", R"({"filenames": ["a/2.jpg", "a/1.png"], "labels": [0, 1]})");
+  CHECK(read_image_folder(folder.path() / "train").images.shape() == Shape{2, 24, 16, 3});
+  CHECK(list_image_folder(folder.path() / "train").image(1).shape() == Shape{24, 16, 3});
+  CHECK(read_annotated_folder(folder.path() / "train").images.shape() == Shape{2, 24, 16, 3});
+}
+
 TEST_CASE("image folder: what is missing is named") {
   const test::ScratchFolder folder;
   CHECK(

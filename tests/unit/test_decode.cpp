@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -75,6 +76,45 @@ TEST_CASE("png: what is written is read back exactly") {
     CHECK(same(image::read(folder.path() / "x.png"), x));
   }
   CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("png: 16 bits are kept as floats; as bytes the upper 8 are") {
+  const test::ScratchFolder folder;
+  for (const Index channels : {1, 2, 3, 4}) {
+    Tensor<float> x({9, 13, channels});
+    for (Index i = 0; i < x.numel(); ++i) x.data()[i] = static_cast<float>((i * 40503 + 7) % 65536) / 65535;
+    image::write_png16(folder.path() / "x.png", x);
+    const Tensor<float> y = image::read_float(folder.path() / "x.png");
+    const Image bytes = image::read(folder.path() / "x.png");
+    REQUIRE(y.shape() == x.shape());
+    REQUIRE(bytes.shape() == x.shape());
+    CHECK(y.to_vector() == x.to_vector());
+    for (Index i = 0; i < x.numel(); ++i) CHECK(bytes.data()[i] == ((i * 40503 + 7) % 65536) / 256);
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::string clamped = image::encode_png16(Tensor<float>({1, 3, 1}, {-1, 2, nan}));
+  CHECK(image::decode_float(clamped, "x").to_vector() == std::vector<float>{0, 1, 0});
+  CHECK(contains(error_of<ShapeError>([] {
+                   image::encode_png16(Tensor<float>(Shape{4, 4}));
+                 }),
+                 "encode_png16"));
+  const Tensor<float> rgb({1, 1, 3}, {1, 0.5f, 0});
+  CHECK(image::decode_float(image::encode_png16(rgb), "x", {.channels = 1}).item() ==
+        doctest::Approx(0.593754));
+}
+
+TEST_CASE("floats of files of 8 bits are their bytes over 255") {
+  const Image x = picture(20, 30, 3);
+  for (const std::string& file :
+       {image::encode_png(x), image::encode_jpeg(x), bmp(1, 1, std::string("\1\2\3\0", 4))}) {
+    const Image bytes = decode(file);
+    const Tensor<float> floats = image::decode_float(file, "x");
+    REQUIRE(floats.shape() == bytes.shape());
+    for (Index i = 0; i < bytes.numel(); ++i)
+      CHECK(floats.data()[i] == static_cast<float>(bytes.data()[i]) / 255);
+  }
+  CHECK(image::decode_float(std::string("P5 2 1 65535\n\xFF\xFF\x00\x01", 17), "x").to_vector() ==
+        std::vector<float>{1, 1 / 65535.0f});
 }
 
 TEST_CASE("jpeg: what is written is read back nearly") {
@@ -256,6 +296,7 @@ TEST_CASE("decode: PngSuite reads as its PNM copies and in all its kinds") {
     try {
       const Image x = image::read(path, {.channels = 3});
       CHECK(x.size(2) == 3);
+      CHECK(image::read_float(path).size(1) == x.size(1));
       CHECK_MESSAGE(!corrupt, path.string());
       ++read;
     } catch (const FileError& error) {

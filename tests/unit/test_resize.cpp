@@ -2,14 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "files.hpp"
 #include "resize_golden.hpp"
+#include "tenon/image/colour.hpp"
+#include "tenon/image/decode.hpp"
 #include "tenon/image/encode.hpp"
 #include "tenon/image/resize.hpp"
-#include "tenon/image/upright.hpp"
 
 using namespace tenon;
 using image::Filter;
@@ -44,6 +46,13 @@ std::string with_exif(const std::string& jpeg, const std::string& block) {
   const std::size_t length = block.size() + 2;
   return jpeg.substr(0, 2) + "\xFF\xE1" + static_cast<char>(length >> 8) + static_cast<char>(length & 255u) +
          block + jpeg.substr(2);
+}
+
+// A PNG file with that TIFF block in a chunk after its header.
+std::string with_exif_chunk(const std::string& png, const std::string& block) {
+  std::string chunk;
+  image::detail::append_png_chunk(chunk, "eXIf", block);
+  return png.substr(0, 33) + chunk + png.substr(33);
 }
 
 std::vector<std::uint8_t> turned(int orientation) {
@@ -127,20 +136,44 @@ TEST_CASE("orientation: each of the eight is turned upright") {
   CHECK(contains(error_of<ValueError>([] { turned(9); }), "orientation is 9"));
 }
 
-TEST_CASE("orientation: read from both byte orders, and honoured when a file is read") {
-  const Tensor<std::uint8_t> x = Tensor<std::uint8_t>::full({16, 24, 3}, 90);
-  const std::string jpeg = image::encode_jpeg(x);
-  CHECK(image::exif_orientation(jpeg) == 1);
-  for (const bool big_endian : {false, true}) {
-    for (unsigned value = 1; value <= 8; ++value) {
-      CHECK(image::exif_orientation(with_exif(jpeg, exif(big_endian, 0x0112, value))) ==
-            static_cast<int>(value));
-    }
+TEST_CASE("orientation: each of the eight is honoured when a JPEG or PNG is read") {
+  // Upright: a picture of three flat tiles, which JPEG keeps: red on the left, then green above blue.
+  Tensor<std::uint8_t> upright({32, 48, 3});
+  for (Index i = 0; i < 32; ++i) {
+    for (Index j = 0; j < 48; ++j) upright.at({i, j, j < 16 ? 0 : i < 16 ? 1 : 2}) = 200;
   }
+  const auto difference = [&](const Tensor<std::uint8_t>& x) {
+    REQUIRE(x.shape() == upright.shape());
+    int most = 0;  // JPEG blurs the edges of tiles; elsewhere they differ by 200
+    for (Index i = 0; i < x.numel(); ++i) most = std::max(most, std::abs(x.data()[i] - upright.data()[i]));
+    return most;
+  };
   const test::ScratchFolder folder;
-  const auto path = folder.file("turned.jpg", with_exif(jpeg, exif(true, 0x0112, 6)));
-  CHECK(image::read_upright(path).shape() == Shape{24, 16, 3});
-  CHECK(image::read(path).shape() == Shape{16, 24, 3});
+  for (unsigned value = 1; value <= 8; ++value) {
+    // Orientations 6 and 8 undo each other; the others undo themselves.
+    const auto stored = image::turned_upright(upright, value == 6   ? 8
+                                                       : value == 8 ? 6
+                                                                    : static_cast<int>(value));
+    for (const bool big_endian : {false, true}) {
+      const std::string block = exif(big_endian, 0x0112, value);
+      const std::string jpeg = with_exif(image::encode_jpeg(stored), block);
+      const std::string png = with_exif_chunk(image::encode_png(stored), block.substr(6));
+      CHECK(image::exif_orientation(jpeg) == static_cast<int>(value));
+      CHECK(image::exif_orientation(png) == static_cast<int>(value));
+      CHECK(difference(image::decode(jpeg, "x")) <= 30);
+      CHECK(difference(image::decode(png, "x")) == 0);
+      CHECK(image::decode(jpeg, "x", {.upright = false}).shape() == stored.shape());
+      CHECK(image::decode(png, "x", {.upright = false}).to_vector() == stored.to_vector());
+      CHECK(image::to_bytes(image::decode_float(png, "x")).to_vector() == upright.to_vector());
+      CHECK(image::decode(png, "x", {.channels = 1}).shape() == Shape{32, 48, 1});
+    }
+    const auto path =
+        folder.file("turned.jpg", with_exif(image::encode_jpeg(stored), exif(true, 0x0112, value)));
+    CHECK(difference(image::read(path)) <= 30);
+  }
+  std::string wrong = with_exif_chunk(image::encode_png(upright), exif(true, 0x0112, 6).substr(6));
+  wrong[33 + 8 + 4] = 'x';  // inside the chunk, whose checksum is then wrong
+  CHECK(image::exif_orientation(wrong) == 1);
 }
 
 TEST_CASE("orientation: what does not parse counts as upright") {
@@ -150,6 +183,19 @@ TEST_CASE("orientation: what does not parse counts as upright") {
         exif(true, 0x0112, 6, 1, 0xFFFFFFF0u), exif(true, 0x0112, 6, 1, 40), exif(false, 0x0112, 6, 1, 0),
         std::string("Exif\0\0MM", 8), std::string("Exif\0\0", 6), std::string("Exif\0\0XX\0\x2A", 10)}) {
     CHECK(image::exif_orientation(with_exif(jpeg, block)) == 1);
+  }
+  const std::string png = image::encode_png(Tensor<std::uint8_t>::full({8, 8, 1}, 90));
+  for (const unsigned value : {0u, 9u, 65535u}) {
+    const std::string block = exif(true, 0x0112, value);
+    CHECK(image::decode(with_exif(jpeg, block), "x", {.channels = 1}).shape() == Shape{8, 8, 1});
+    CHECK(image::exif_orientation(with_exif_chunk(png, block.substr(6))) == 1);
+  }
+  CHECK(image::exif_orientation(with_exif_chunk(png, "")) == 1);
+  CHECK(image::exif_orientation(with_exif_chunk(png, "MM")) == 1);
+  const std::string packed = with_exif_chunk(png, exif(false, 0x0112, 5).substr(6));
+  for (std::size_t size = 0; size < packed.size(); ++size) {
+    const int found = image::exif_orientation(std::string_view(packed).substr(0, size));
+    CHECK((found == 1 || found == 5));
   }
   const std::string whole = with_exif(jpeg, exif(true, 0x0112, 6));
   for (std::size_t size = 0; size < whole.size(); ++size) {

@@ -5,10 +5,11 @@
 // counts as upright, as it does for other readers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 
+#include "tenon/image/intact.hpp"
 #include "tenon/tensor/tensor.hpp"
 
 namespace tenon::image {
@@ -57,34 +58,54 @@ inline int tiff_orientation(std::string_view block) {
 
 }  // namespace detail
 
-// The orientation stated by a JPEG file held in memory: 1 (upright) … 8, 1 where there is none. Only the
-// segments before the first scan are looked at.
-inline int exif_orientation(std::string_view bytes) {
-  if (!bytes.starts_with("\xFF\xD8")) return 1;
-  const auto byte = [&](std::size_t at) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(bytes[at]));
-  };
-  for (std::size_t at = 2; at + 4 <= bytes.size() && byte(at) == 0xFF;) {
-    const std::size_t marker = byte(at + 1);
+namespace detail {
+
+// The TIFF block of a JPEG: that of the first Exif segment before the first scan. Empty if there is none.
+inline std::string_view jpeg_exif(std::string_view bytes) {
+  for (std::size_t at = 2; at + 4 <= bytes.size() && byte_at(bytes, at) == 0xFF;) {
+    const std::size_t marker = byte_at(bytes, at + 1);
     if (marker == 0xFF) {  // padding
       ++at;
       continue;
     }
     if (marker == 0xDA || marker == 0xD9) break;
-    const std::size_t length = byte(at + 2) << 8 | byte(at + 3);
+    const std::size_t length = byte_at(bytes, at + 2) << 8 | byte_at(bytes, at + 3);
     if (length < 2 || length > bytes.size() - at - 2) break;
     const std::string_view segment = bytes.substr(at + 4, length - 2);
     constexpr std::string_view exif("Exif\0\0", 6);
-    if (marker == 0xE1 && segment.starts_with(exif))
-      return detail::tiff_orientation(segment.substr(exif.size()));
+    if (marker == 0xE1 && segment.starts_with(exif)) return segment.substr(exif.size());
     at += 2 + length;
   }
+  return {};
+}
+
+// The TIFF block of a PNG: its chunk eXIf, if the checksum is right. Empty if there is none.
+inline std::string_view png_exif(std::string_view bytes) {
+  TiffReader file{.block = bytes, .big_endian = true};
+  for (std::size_t at = 8; at + 12 <= bytes.size();) {
+    const std::size_t length = file.number(at, 4);
+    if (length > bytes.size() - at - 12) break;
+    const std::string_view chunk = bytes.substr(at + 4, length + 4);
+    if (chunk.starts_with("eXIf"))
+      return png_crc(chunk) == file.number(at + 8 + length, 4) ? chunk.substr(4) : std::string_view();
+    at += 12 + length;
+  }
+  return {};
+}
+
+}  // namespace detail
+
+// The orientation that a JPEG or PNG file held in memory states: 1 (upright) … 8, 1 where there is none.
+inline int exif_orientation(std::string_view bytes) {
+  if (bytes.starts_with("\xFF\xD8")) return detail::tiff_orientation(detail::jpeg_exif(bytes));
+  if (bytes.starts_with("\x89PNG")) return detail::tiff_orientation(detail::png_exif(bytes));
   return 1;
 }
 
 // x (H,W,C) as stored -> the picture as it was meant: (H,W,C), or (W,H,C) for orientations 5 … 8, which lie
 // on their side. ValueError unless orientation is 1 … 8; 1 returns x itself.
-inline Tensor<std::uint8_t> turned_upright(const Tensor<std::uint8_t>& x, int orientation) {
+template <class T>
+Tensor<T> turned_upright(const Tensor<T>& x, int orientation) {
   require<ShapeError>(x.rank() == 3, "turned_upright: shape ", x.shape(), ", expected (H,W,C)");
   require<ValueError>(orientation >= 1 && orientation <= 8, "turned_upright: orientation is ", orientation,
                       ", expected 1 to 8");
@@ -94,8 +115,8 @@ inline Tensor<std::uint8_t> turned_upright(const Tensor<std::uint8_t>& x, int or
   // Whether the upright picture is read from the stored one right to left, and bottom to top.
   const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Tensor<std::uint8_t> y({transposed ? width : height, transposed ? height : width, channels});
-  std::uint8_t* to = y.data();
+  Tensor<T> y({transposed ? width : height, transposed ? height : width, channels});
+  T* to = y.data();
   for (Index i = 0; i < y.size(0); ++i) {
     for (Index j = 0; j < y.size(1); ++j, to += channels) {
       const Index row = transposed ? j : i, column = transposed ? i : j;

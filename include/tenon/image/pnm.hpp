@@ -3,9 +3,11 @@
 //   P6 <width> <height> <maxval> <one white space> samples; '#' starts a comment in the header.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "tenon/core/error.hpp"
 #include "tenon/tensor/tensor.hpp"
@@ -29,8 +31,10 @@ class PnmReader {
   Index width() const { return width_; }
   Index height() const { return height_; }
 
-  // (H,W,1) or (H,W,3); the caller has checked the size. Samples are scaled so that the maximum becomes 255.
-  Tensor<std::uint8_t> pixels() {
+  // (H,W,1) or (H,W,3); the caller has checked the size. Samples are scaled so that the maximum becomes 255,
+  // or 1 if T is float.
+  template <class T>
+  Tensor<T> pixels() {
     const Index count = width_ * height_ * channels_;
     const Index least = plain_           ? 2 * count - 1
                         : maximum_ > 255 ? 2 * count
@@ -38,10 +42,13 @@ class PnmReader {
     if (at_ > bytes_.size() || least > static_cast<Index>(bytes_.size() - at_)) {
       refuse("the file ends before the picture does");
     }
-    Tensor<std::uint8_t> image({height_, width_, channels_});
-    for (std::uint8_t& pixel : image.span()) {
+    Tensor<T> image({height_, width_, channels_});
+    for (T& pixel : image.span()) {
       const Index sample = std::min(plain_ ? number("a sample") : binary_sample(), maximum_);
-      pixel = static_cast<std::uint8_t>((sample * 255 + maximum_ / 2) / maximum_);
+      if constexpr (std::is_same_v<T, float>)
+        pixel = static_cast<float>(sample) / static_cast<float>(maximum_);
+      else
+        pixel = static_cast<T>((sample * 255 + maximum_ / 2) / maximum_);
     }
     return image;
   }

@@ -1,5 +1,6 @@
 // The packed matrix product against the triple loop, on every instruction set of this processor.
 #include "close.hpp"
+#include "each_isa.hpp"
 #include "tenon/backend/cpu/gemm.hpp"
 #include "threads_scope.hpp"
 
@@ -7,16 +8,6 @@ using namespace tenon;
 using testing::error_of;
 
 namespace {
-
-// Every instruction set that this processor runs.
-template <class Use>
-void each_isa(const Use& use) {
-  use(cpu::Baseline{}, "baseline");
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) use(cpu::Avx2{}, "avx2");
-  if (__builtin_cpu_supports("avx512f")) use(cpu::Avx512{}, "avx512");
-#endif
-}
 
 // Sizes on both sides of the tile, the block of rows and the depth of packing.
 template <class T>
@@ -42,7 +33,7 @@ void compare(double tolerance) {
                              .beta = beta};
         auto expected = c.clone();
         cpu::gemm_reference(g, a.data(), b.data(), expected.data());
-        each_isa([&](auto isa, const char* name) {
+        testing::each_isa([&](auto isa, const char* name) {
           auto found = c.clone();
           if (beta == 0) found.fill_(std::numeric_limits<T>::quiet_NaN());  // must not be read
           cpu::gemm_on<T, decltype(isa)>(g, a.data(), b.data(), found.data());

@@ -1,219 +1,78 @@
-// 2-D convolution on the CPU as implicit matrix multiplication: y = patches(x)·wᵀ, and the two gradients.
+// 2-D convolution on the CPU: which of the algorithms computes it, by a small model of their costs.
 // x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
 #pragma once
 
-#include "tenon/backend/cpu/elementwise.hpp"
-#include "tenon/backend/cpu/patches.hpp"
+#include "tenon/backend/cpu/conv_gemm.hpp"
+#include "tenon/backend/cpu/winograd.hpp"
+#include "tenon/core/scalar.hpp"
 
 namespace tenon::cpu {
 
-namespace detail {
+enum class ConvMethod { gemm, winograd2, winograd4 };
 
-template <class T>
-Patches<T> forward_patches(const Conv2dGeometry& g, const T* x, Index group) {
-  Patches<T> p{x, g.h, g.w, g.c, g.group_in(), group * g.group_in(), g.oh, g.ow, g.stride_h, g.stride_w, {}, {}};
-  for (Index ky = 0; ky < g.kh; ++ky) p.offset_y.push_back(ky * g.dilation_h - g.pad_h);
-  for (Index kx = 0; kx < g.kw; ++kx) p.offset_x.push_back(kx * g.dilation_w - g.pad_w);
-  return p;
+inline const char* name(ConvMethod m) {
+  return m == ConvMethod::gemm ? "implicit GEMM" : m == ConvMethod::winograd2 ? "Winograd F(2,3)" : "Winograd F(4,3)";
 }
 
-// Along one axis: which taps reach the input positions phase, phase + stride, …, and from which output
-// position: input i = phase + stride·q receives tap k from output q + offset. Last taps first, so that the
-// offsets rise.
-struct PhaseTaps {
-  std::vector<Index> taps, offsets;
+// What each method would take, in milliseconds of one core; infinite where it does not apply. The rates were measured
+// on the machine of bench/RESULTS.md: what counts is their ratios, which are much the same elsewhere.
+struct ConvCosts {
+  double gemm, winograd2, winograd4;
+
+  ConvMethod best() const {
+    if (gemm <= winograd2 && gemm <= winograd4) return ConvMethod::gemm;
+    return winograd2 < winograd4 ? ConvMethod::winograd2 : ConvMethod::winograd4;
+  }
 };
 
-inline PhaseTaps phase_taps(Index phase, Index kernel, Index stride, Index pad, Index dilation) {
-  PhaseTaps found;
-  for (Index k = kernel - 1; k >= 0; --k) {
-    const Index distance = phase + pad - k * dilation;
-    if (distance % stride != 0) continue;
-    found.taps.push_back(k);
-    found.offsets.push_back(distance / stride);
-  }
-  return found;
+inline ConvCosts conv_costs(const Conv2dGeometry& g) {
+  constexpr double multiply_adds = 1e8, cached = 5e7, far = 2e7;  // a millisecond: products, bytes within reach, bytes
+  const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
+  const auto winograd = [&](int m) {
+    if (!winograd_fits(g)) return std::numeric_limits<double>::infinity();
+    const double positions = (m + 2) * (m + 2), c = static_cast<double>(g.c), o = static_cast<double>(g.o);
+    const double tiles = static_cast<double>(g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m));
+    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 12 / far);
+  };
+  return {products / multiply_adds, winograd(2), winograd(4)};
 }
 
-// out = the sum of `pieces` arrays of `size`, added in order.
-template <class T>
-void add_pieces(Index pieces, Index size, const T* partial, T* out) {
-  parallel_ranges(size, elementwise_grain, [=](Index begin, Index end) {
-    std::copy(partial + begin, partial + end, out + begin);
-    for (Index piece = 1; piece < pieces; ++piece) {
-      const T* more = partial + piece * size;
-      for (Index i = begin; i < end; ++i) out[i] += more[i];
+namespace detail {
+
+// Calls use(isa) or use(isa, F{}) for the chosen method. Winograd's rounding error is for float to bear, not for double.
+template <class T, class Gemm, class Winograd>
+void with_conv_method(const Conv2dGeometry& g, const Gemm& gemm, const Winograd& winograd) {
+  with_best_isa([&](auto isa) {
+    if constexpr (std::same_as<T, float>) {
+      const ConvMethod method = conv_costs(g).best();
+      if (method == ConvMethod::winograd2) return winograd(isa, Winograd2{});
+      if (method == ConvMethod::winograd4) return winograd(isa, Winograd4{});
     }
+    gemm(isa);
   });
 }
 
 }  // namespace detail
 
-// What a convolution does to its output while it is in the cache: y = relu(conv + bias), each part optional.
-template <class T>
-struct BiasRelu {
-  const T* bias = nullptr;  // (O)
-  bool relu = false;
-
-  [[gnu::always_inline]] void operator()(Index, Index j, Index count, T* y) const {
-    if (bias) {
-      for (Index q = 0; q < count; ++q) y[q] += bias[j + q];
-    }
-    if (relu) {
-      for (Index q = 0; q < count; ++q) y[q] = y[q] < 0 ? T(0) : y[q];  // a NaN stays
-    }
-  }
-};
-
-// Convolution as a product with the patches; a 1×1 window needs none.
-template <class T, class Isa>
-void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
-  const Index rows = g.n * g.oh * g.ow;
-  for (Index group = 0; group < g.groups; ++group) {
-    const Index first = group * g.group_out();
-    const GemmBlocks blocks{rows, g.group_out(), g.taps()};
-    const MatrixColumns<T, Isa> weights{w + first * g.taps(), g.taps(), true};
-    const BiasRelu<T> own{finish.bias ? finish.bias + first : nullptr, finish.relu};
-    if (g.pointwise()) {
-      gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
-    } else {
-      const auto patches = detail::forward_patches(g, x, group);
-      gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
-    }
-  }
-}
-
-// dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same taps;
-// each such phase is an ordinary stride-1 convolution of dy, so nothing is multiplied by a stride's zeros.
-template <class T, class Isa>
-void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-  const Index cg = g.group_in(), og = g.group_out();
-  if (g.pointwise()) {
-    return gemm_blocked<T, Isa>({g.n * g.h * g.w, g.c, g.o}, MatrixRows<T>{dy, g.o},
-                                MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c);
-  }
-  for (Index phase = 0; phase < g.stride_h * g.stride_w; ++phase) {
-    const Index py = phase / g.stride_w, px = phase % g.stride_w;
-    const Index grid_h = (g.h - py + g.stride_h - 1) / g.stride_h, grid_w = (g.w - px + g.stride_w - 1) / g.stride_w;
-    if (grid_h <= 0 || grid_w <= 0) continue;
-    const auto ys = detail::phase_taps(py, g.kh, g.stride_h, g.pad_h, g.dilation_h);
-    const auto xs = detail::phase_taps(px, g.kw, g.stride_w, g.pad_w, g.dilation_w);
-    const Index taps = static_cast<Index>(ys.taps.size() * xs.taps.size());
-    const Index rows = g.n * grid_h * grid_w;
-    const bool whole = g.stride_h == 1 && g.stride_w == 1;  // the phase is all of dx
-    Scratch<T> part(whole ? 1 : rows * g.c), turned(std::max<Index>(1, taps * og * cg));
-    T* out = whole ? dx : part.data();
-    if (taps == 0) {
-      std::fill_n(out, rows * g.c, T(0));
-    }
-    for (Index group = 0; group < g.groups && taps > 0; ++group) {
-      Index at = 0;  // turned (taps·og, cg): the weights as the right operand
-      for (const Index ky : ys.taps) {
-        for (const Index kx : xs.taps) {
-          for (Index o = 0; o < og; ++o, ++at) {
-            std::copy_n(w + (((group * og + o) * g.kh + ky) * g.kw + kx) * cg, cg, turned.data() + at * cg);
-          }
-        }
-      }
-      const Patches<T> patches{dy, g.oh, g.ow, g.o, og, group * og, grid_h, grid_w, 1, 1, ys.offsets, xs.offsets};
-      gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
-                           MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
-    }
-    if (whole) continue;
-    parallel_ranges(g.n * grid_h, std::max<Index>(1, elementwise_grain / (grid_w * g.c)), [&](Index begin, Index end) {
-      for (Index r = begin; r < end; ++r) {
-        T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c;
-        for (Index q = 0; q < grid_w; ++q) {
-          std::copy_n(out + (r * grid_w + q) * g.c, g.c, line + q * g.stride_w * g.c);
-        }
-      }
-    });
-  }
-}
-
-// dw = dyᵀ·patches(x), summed over fixed runs of output positions and then over the runs in order.
-template <class T, class Isa>
-void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
-  const Index rows = g.n * g.oh * g.ow, og = g.group_out(), taps = g.taps(), size = og * taps;
-  const Index pieces = fixed_pieces(rows, 1024, std::clamp<Index>((Index{1} << 22) / size, 1, 16));
-  Scratch<T> partial(pieces * size);
-  for (Index group = 0; group < g.groups; ++group) {
-    const auto patches = detail::forward_patches(g, x, group);
-    parallel_for(pieces, [&](Index piece) {
-      const Index first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
-      const GemmBlocks blocks{og, taps, count};
-      const TransposedRows<T> gradient{dy + first * g.o + group * og, g.o};
-      T* out = partial.data() + piece * size;
-      if (g.pointwise()) {
-        gemm_blocked<T, Isa>(blocks, gradient, MatrixColumns<T, Isa>{x + first * g.c, g.c, false}, out, taps);
-      } else {
-        gemm_blocked<T, Isa>(blocks, gradient, PatchColumns<T, Isa>{patches, first}, out, taps);
-      }
-    });
-    detail::add_pieces(pieces, size, partial.data(), dw + group * size);
-  }
-}
-
-// ---- the choice of algorithm ------------------------------------------------------------------------------
-
 template <class T>
 void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
-  with_best_isa([&](auto isa) { conv2d_forward_gemm<T, decltype(isa)>(g, x, w, finish, y); });
+  detail::with_conv_method<T>(
+      g, [&](auto isa) { conv2d_forward_gemm<T, decltype(isa)>(g, x, w, finish, y); },
+      [&](auto isa, auto form) { winograd_forward<T, decltype(isa), decltype(form)>(g, x, w, finish, y); });
 }
 
 template <class T>
 void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-  with_best_isa([&](auto isa) { conv2d_backward_data_gemm<T, decltype(isa)>(g, dy, w, dx); });
+  detail::with_conv_method<T>(
+      g, [&](auto isa) { conv2d_backward_data_gemm<T, decltype(isa)>(g, dy, w, dx); },
+      [&](auto isa, auto form) { winograd_backward_data<T, decltype(isa), decltype(form)>(g, dy, w, dx); });
 }
 
 template <class T>
 void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
-  with_best_isa([&](auto isa) { conv2d_backward_weights_gemm<T, decltype(isa)>(g, x, dy, dw); });
-}
-
-// ---- the plain loops, which the above must agree with -----------------------------------------------------
-
-// Calls visit(x position, w position, y position) for every product that makes up the convolution.
-template <class Visit>
-void conv2d_visit(const Conv2dGeometry& g, Visit&& visit) {
-  for (Index n = 0; n < g.n; ++n) {
-    for (Index oy = 0; oy < g.oh; ++oy) {
-      for (Index ox = 0; ox < g.ow; ++ox) {
-        for (Index o = 0; o < g.o; ++o) {
-          for (Index ky = 0; ky < g.kh; ++ky) {
-            for (Index kx = 0; kx < g.kw; ++kx) {
-              const Index iy = oy * g.stride_h + ky * g.dilation_h - g.pad_h;
-              const Index ix = ox * g.stride_w + kx * g.dilation_w - g.pad_w;
-              if (iy < 0 || iy >= g.h || ix < 0 || ix >= g.w) continue;
-              const Index first_c = o / g.group_out() * g.group_in();
-              for (Index c = 0; c < g.group_in(); ++c) {
-                visit(((n * g.h + iy) * g.w + ix) * g.c + first_c + c, ((o * g.kh + ky) * g.kw + kx) * g.group_in() + c,
-                      ((n * g.oh + oy) * g.ow + ox) * g.o + o);
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-template <class T>
-void conv2d_forward_reference(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
-  for (Index i = 0; i < g.n * g.oh * g.ow * g.o; ++i) y[i] = bias ? bias[i % g.o] : T(0);
-  conv2d_visit(g, [=](Index at_x, Index at_w, Index at_y) { y[at_y] += x[at_x] * w[at_w]; });
-}
-
-template <class T>
-void conv2d_backward_data_reference(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-  std::fill_n(dx, g.n * g.h * g.w * g.c, T(0));
-  conv2d_visit(g, [=](Index at_x, Index at_w, Index at_y) { dx[at_x] += dy[at_y] * w[at_w]; });
-}
-
-template <class T>
-void conv2d_backward_weights_reference(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
-  std::fill_n(dw, g.o * g.taps(), T(0));
-  conv2d_visit(g, [=](Index at_x, Index at_w, Index at_y) { dw[at_w] += x[at_x] * dy[at_y]; });
+  detail::with_conv_method<T>(
+      g, [&](auto isa) { conv2d_backward_weights_gemm<T, decltype(isa)>(g, x, dy, dw); },
+      [&](auto isa, auto form) { winograd_backward_weights<T, decltype(isa), decltype(form)>(g, x, dy, dw); });
 }
 
 }  // namespace tenon::cpu

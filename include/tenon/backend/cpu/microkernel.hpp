@@ -15,14 +15,15 @@ inline constexpr Index gemm_depth = 256;
 // by side, as a transposed matrix is copied.
 inline constexpr Index row_runs = 16, rows_interleaved = 1;
 
-// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. a as above; b[p·columns + j].
-template <class T, class Isa, int Rows, int Vectors, Index Chunk>
+// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. a as above, in a panel that may have
+// more rows than the tile; b[p·columns + j].
+template <class T, class Isa, int Rows, int Vectors, Index Chunk, int PanelRows = Rows>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const T* __restrict a, const T* __restrict b, bool add,
                                                  T* __restrict c, Index ldc) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   V sum[Rows][Vectors] = {};
-  for (Index start = 0; start < depth; start += Chunk, a += Chunk * Rows) {
+  for (Index start = 0; start < depth; start += Chunk, a += Chunk * PanelRows) {
     const Index count = std::min(Chunk, depth - start);
     for (Index p = 0; p < count; ++p, b += Vectors * lanes) {
       V row[Vectors];

@@ -1,0 +1,119 @@
+// The transforms of Winograd's minimal filtering F(m,3) (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for
+// convolutional neural networks"), along one axis. m outputs of a filter with three taps come from m + 2 inputs d by
+//
+//   y = Aᵀ [ (G g) ⊙ (Bᵀ d) ],
+//
+// with m + 2 multiplications in place of 3m. In two dimensions each transform is applied to columns and rows:
+// F(4×4,3×3) multiplies 36 times where the definition does 144 times. The adjoints (A, Gᵀ) give the gradient of g.
+#pragma once
+
+namespace tenon::cpu {
+
+// V is a scalar or a vector register. Interpolation at 0, ±1, ∞.
+struct Winograd2 {
+  static constexpr int outputs = 2, inputs = 4;
+
+  template <class V>
+  [[gnu::always_inline]] static void input(const V* d, V* v) {  // v = Bᵀ d
+    v[0] = d[0] - d[2];
+    v[1] = d[1] + d[2];
+    v[2] = d[2] - d[1];
+    v[3] = d[1] - d[3];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, V* y) {  // y = Aᵀ m
+    y[0] = m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] - m[3];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void spread(const V* y, V* m) {  // m = A y
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[0] - y[1];
+    m[3] = -y[1];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void filter(const V* g, V* u) {  // u = G g
+    u[0] = g[0];
+    u[1] = (g[0] + g[1] + g[2]) * 0.5f;
+    u[2] = (g[0] - g[1] + g[2]) * 0.5f;
+    u[3] = g[2];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void gather(const V* u, V* g) {  // g = Gᵀ u
+    g[0] = u[0] + (u[1] + u[2]) * 0.5f;
+    g[1] = (u[1] - u[2]) * 0.5f;
+    g[2] = (u[1] + u[2]) * 0.5f + u[3];
+  }
+};
+
+// Interpolation at 0, ±1, ±2, ∞.
+struct Winograd4 {
+  static constexpr int outputs = 4, inputs = 6;
+
+  template <class V>
+  [[gnu::always_inline]] static void input(const V* d, V* v) {
+    const V a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
+    v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+    v[1] = a + b;
+    v[2] = a - b;
+    v[3] = c + e;
+    v[4] = c - e;
+    v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, V* y) {
+    const V a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+    y[0] = m[0] + a + c;
+    y[1] = b + 2.0f * e;
+    y[2] = a + 4.0f * c;
+    y[3] = b + 8.0f * e + m[5];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void spread(const V* y, V* m) {
+    const V a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4.0f * y[2], e = 2.0f * y[1] + 8.0f * y[3];
+    m[0] = y[0];
+    m[1] = a + b;
+    m[2] = a - b;
+    m[3] = c + e;
+    m[4] = c - e;
+    m[5] = y[3];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void filter(const V* g, V* u) {
+    const V a = (g[0] + g[2]) * (-1.0f / 6), b = g[1] * (-1.0f / 6);
+    const V c = g[0] * (1.0f / 24) + g[2] * (1.0f / 6), e = g[1] * (1.0f / 12);
+    u[0] = g[0] * 0.25f;
+    u[1] = a + b;
+    u[2] = a - b;
+    u[3] = c + e;
+    u[4] = c - e;
+    u[5] = g[2];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void gather(const V* u, V* g) {
+    const V a = (u[1] + u[2]) * (-1.0f / 6), c = u[3] + u[4];
+    g[0] = u[0] * 0.25f + a + c * (1.0f / 24);
+    g[1] = (u[2] - u[1]) * (1.0f / 6) + (u[3] - u[4]) * (1.0f / 12);
+    g[2] = a + c * (1.0f / 6) + u[5];
+  }
+};
+
+// Applies `line` (From → To values) to the columns and then to the rows of a square: out (To,To) from in (From,From).
+template <int From, int To, class V, class Line>
+[[gnu::always_inline]] inline void apply_both_ways(const V* in, V* out, const Line& line) {
+  V half[To * From];
+#pragma GCC unroll 6
+  for (int x = 0; x < From; ++x) {
+    V column[From], result[To];
+#pragma GCC unroll 6
+    for (int y = 0; y < From; ++y) column[y] = in[y * From + x];
+    line(column, result);
+#pragma GCC unroll 6
+    for (int y = 0; y < To; ++y) half[y * From + x] = result[y];
+  }
+#pragma GCC unroll 6
+  for (int y = 0; y < To; ++y) line(half + y * From, out + y * To);
+}
+
+}  // namespace tenon::cpu

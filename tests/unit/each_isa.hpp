@@ -1,0 +1,17 @@
+// The instruction sets of this processor, for tests that run a kernel on each.
+#pragma once
+
+#include "tenon/backend/cpu/isa.hpp"
+
+namespace tenon::testing {
+
+template <class Use>
+void each_isa(const Use& use) {
+  use(cpu::Baseline{}, "baseline");
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) use(cpu::Avx2{}, "avx2");
+  if (__builtin_cpu_supports("avx512f")) use(cpu::Avx512{}, "avx512");
+#endif
+}
+
+}  // namespace tenon::testing

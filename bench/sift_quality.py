@@ -5,12 +5,13 @@
 
 Protocol, for each sequence of DIR/oxford: the 2000 strongest key points of each picture, mutual nearest neighbours by
 Euclidean distance; a match is right within 3 px under the homography; means over the pairs 1 to 2 … 6. Everybody gets
-the same 8-bit gray pixels. OpenCV (Python package opencv-python-headless) and VLFeat (cyvlfeat) are measured where
-this Python has them; VLFeat ranks by nothing it returns, so its largest key points are taken.
+the same 8-bit gray pixels. OpenCV is measured where this Python has it (package opencv-python-headless), VLFeat where a
+C compiler finds vl/sift.h (Debian package libvlfeat-dev); what is missing is said, and how to get it.
 """
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,10 @@ if not args.data:
 programs = [p for p in Path(args.build).rglob("bench_sift_quality") if p.is_file() and os.access(p, os.X_OK)]
 if not programs:
     sys.exit(f"sift_quality.py: no program bench_sift_quality below {args.build}; build it first")
+
+
+class Missing(Exception):
+    """A peer that is not here, and how to get it."""
 
 
 def read_gray(path):
@@ -53,16 +58,21 @@ def read_gray(path):
     return np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
 
 
-def tenon(preset):
+def printed_by(command):
+    """Features of a program that is given a PGM file after its name and prints a line a key point."""
     def features(gray):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "gray.pgm"
             path.write_bytes(b"P5\n%d %d\n255\n" % (gray.shape[1], gray.shape[0]) + gray.tobytes())
-            command = [str(programs[0]), str(path), "--preset", preset, "--most", str(args.most)]
-            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            arguments = [command[0], str(path), *command[1:]]
+            out = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
         rows = np.array(out.split(), np.float32).reshape(-1, 130)
         return rows[:, :2], rows[:, 2:]
     return features
+
+
+def tenon(preset):
+    return printed_by([str(programs[0]), "--preset", preset, "--most", str(args.most)])
 
 
 def root(descriptors):
@@ -70,7 +80,10 @@ def root(descriptors):
 
 
 def opencv(rooted):
-    import cv2
+    try:
+        import cv2
+    except ImportError as e:
+        raise Missing("OpenCV: pip install opencv-python-headless") from e
     detector = cv2.SIFT_create()
 
     def features(gray):
@@ -82,14 +95,19 @@ def opencv(rooted):
     return "OpenCV " + cv2.__version__ + (" RootSIFT" if rooted else ""), features
 
 
-def vlfeat():
-    from cyvlfeat.sift import sift
+def vlfeat(rooted):
+    program = scratch / "sift_vlfeat"
+    source = Path(__file__).with_name("sift_vlfeat.c")
+    compiler = os.environ.get("CC", "cc")
+    if not program.exists() and (not shutil.which(compiler) or subprocess.run(
+            [compiler, "-O2", str(source), "-o", str(program), "-lvl", "-lm"], capture_output=True).returncode):
+        raise Missing("VLFeat: apt-get install libvlfeat-dev, and a C compiler")
+    found = printed_by([str(program), str(args.most)])
 
     def features(gray):
-        frames, descriptors = sift(gray.astype(np.float32), first_octave=-1, compute_descriptor=True)
-        order = np.argsort(-frames[:, 2], kind="stable")[:args.most]
-        return frames[order][:, [1, 0]].astype(np.float32), descriptors[order].astype(np.float32)
-    return "VLFeat", features
+        points, descriptors = found(gray)
+        return points, root(descriptors) if rooted else descriptors
+    return "VLFeat" + (" RootSIFT" if rooted else ""), features
 
 
 def right_matches(a, b, homography):
@@ -102,12 +120,15 @@ def right_matches(a, b, homography):
     return int((error < 3).sum()), len(mutual)
 
 
+build_folder = tempfile.TemporaryDirectory()
+scratch = Path(build_folder.name)
 methods = [("Tenon", tenon("default")), ("Tenon, plain SIFT", tenon("plain"))]
-for make in (lambda: opencv(False), lambda: opencv(True), vlfeat):
+for make, rooted in ((opencv, False), (opencv, True), (vlfeat, False), (vlfeat, True)):
     try:
-        methods.append(make())
-    except ImportError as e:
-        print(f"not measured: {e}", file=sys.stderr)
+        methods.append(make(rooted))
+    except Missing as e:
+        if not rooted:
+            print(f"not measured: {e}")
 
 rows = []
 for folder in sorted(p for p in (Path(args.data) / "oxford").iterdir() if p.is_dir()):

@@ -128,6 +128,28 @@ TEST_CASE("jpeg: what is written is read back nearly") {
   }
 }
 
+TEST_CASE("jpeg: progressive") {
+  // A ramp of 24×20 gray pixels, 40 + 5·row + 3·column, by libjpeg at quality 95.
+  const std::string_view digits =
+      "ffd8ffe000104a46494600010100000100010000ffdb0043000201010101010201010102020202020403020202020504"
+      "040304060506060605060606070908060709070606080b08090a0a0a0a0a06080b0c0b0a0c090a0a0affc2000b080018"
+      "001401011100ffc400160001010100000000000000000000000000060407ffda0008010100000001c1d8289d8289d828"
+      "ffc4001810000301010000000000000000000000000004050322ffda00080101000105024a489493293c25244a49949e"
+      "12922524ca4f1fffc4001510010100000000000000000000000000000032ffda0008010100063f0294a5294a5297ffc4"
+      "00161001010100000000000000000000000000003121ffda0008010100013f219b373b366e766cdcefffda0008010100"
+      "00001024ff00ffc40016100101010000000000000000000000000000f1e1ffda0008010100013f109c9cc427273109c9"
+      "cc43ffd9";
+  std::string jpeg;
+  for (std::size_t i = 0; i < digits.size(); i += 2)
+    jpeg += static_cast<char>(std::stoi(std::string(digits.substr(i, 2)), nullptr, 16));
+  const Image x = decode(jpeg);
+  REQUIRE(x.shape() == Shape{24, 20, 1});
+  for (Index i = 0; i < 24; ++i) {
+    for (Index j = 0; j < 20; ++j) CHECK(std::abs(x.at({i, j, 0}) - (40 + 5 * i + 3 * j)) <= 2);
+  }
+  for (std::size_t size = 3; size < jpeg.size(); size += 7) refusal(jpeg.substr(0, size));
+}
+
 TEST_CASE("decode: channels are converted on request") {
   const Image rgb({1, 2, 3}, {255, 0, 0, 10, 20, 30});
   const std::string png = image::encode_png(rgb);

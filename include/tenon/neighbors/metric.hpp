@@ -1,6 +1,7 @@
 // Distances between two vectors, as plain loops in double: what every faster path must agree with.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -56,7 +57,8 @@ inline double rank_distance(Metric metric, const float* a, const float* b, Index
         aa += va * va;
         bb += vb * vb;
       }
-      return aa > 0 && bb > 0 ? 1 - sum / (std::sqrt(aa) * std::sqrt(bb)) : 1;
+      // Rounding makes it a little less than 0 where b is a multiple of a.
+      return aa > 0 && bb > 0 ? std::max(0.0, 1 - sum / (std::sqrt(aa) * std::sqrt(bb))) : 1;
     }
     case Metric::chi2:
       for (Index p = 0; p < d; ++p) {

@@ -109,12 +109,14 @@ Status batch_norm_variance(Stream stream, Index c, double eps, const T* inv_std,
 }
 
 template <class T>
-Status batch_norm_apply(Stream stream, Index rows, Index c, const T* x, const T* mean, const T* inv_std,
-                        const T* gamma, const T* beta, T* y) {
-  return launch_each(stream, rows * c, [=] __device__(Index at) {
-    const Index i = at % c;
+Status batch_norm_apply(Stream stream, const BatchNormGeometry& g, const T* x, const T* mean,
+                        const T* inv_std, const T* gamma, const T* beta, const T* residual, T* y) {
+  return launch_each(stream, g.rows * g.c, [=] __device__(Index at) {
+    const Index i = at % g.c;
     const T scale = gamma[i] * inv_std[i];
-    y[at] = (x[at] - mean[i]) * scale + beta[i];
+    T value = (x[at] - mean[i]) * scale + beta[i];
+    if (g.residual) value += residual[at];
+    y[at] = g.relu ? fn::Relu{}(value) : value;
   });
 }
 
@@ -148,8 +150,8 @@ Status batch_norm_backward(Stream stream, Index rows, Index c, const T* x, const
   template Status batch_norm_statistics(Stream, Index, Index, const T*, T*, T*, T*);                       \
   template Status batch_norm_inv_std(Stream, Index, double, const T*, T*);                                 \
   template Status batch_norm_variance(Stream, Index, double, const T*, T*);                                \
-  template Status batch_norm_apply(Stream, Index, Index, const T*, const T*, const T*, const T*, const T*, \
-                                   T*);                                                                    \
+  template Status batch_norm_apply(Stream, const BatchNormGeometry&, const T*, const T*, const T*,         \
+                                   const T*, const T*, const T*, T*);                                      \
   template Status batch_norm_backward(Stream, Index, Index, const T*, const T*, const T*, const T*,        \
                                       const T*, T*, T*, T*, T*, T*);
 INSTANTIATE(float)

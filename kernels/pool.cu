@@ -43,8 +43,8 @@ struct Place {
 
 }  // namespace
 
-template <class T>
-Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {
+template <class T, class I>
+Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, I* index) {
   return launch_each(stream, g.n * g.oh * g.ow * g.c, [=] __device__(Index at) {
     const Place p(at, g.oh, g.ow, g.c);
     const Range ys = window(p.y, g.h, g.kh, g.stride_h, g.pad_h),
@@ -62,13 +62,14 @@ Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y
       }
     }
     y[at] = best;
-    index[at] = static_cast<std::int32_t>(where);
+    const Index tap_y = where / g.w - (p.y * g.stride_h - g.pad_h);
+    const Index tap_x = where % g.w - (p.x * g.stride_w - g.pad_w);
+    index[at] = static_cast<I>(tap_y * g.kw + tap_x);
   });
 }
 
-template <class T>
-Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index,
-                         T* dx) {
+template <class T, class I>
+Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {
   return launch_each(stream, g.n * g.h * g.w * g.c, [=] __device__(Index at) {
     const Place p(at, g.h, g.w, g.c);
     const Range ys = windows_at(p.y, g.oh, g.kh, g.stride_h, g.pad_h);
@@ -77,7 +78,8 @@ Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, co
     for (Index oy = ys.begin; oy < ys.end; ++oy) {
       for (Index ox = xs.begin; ox < xs.end; ++ox) {
         const Index out = ((p.n * g.oh + oy) * g.ow + ox) * g.c + p.c;
-        if (index[out] == p.y * g.w + p.x) sum += dy[out];
+        const Index tap_y = p.y + g.pad_h - oy * g.stride_h, tap_x = p.x + g.pad_w - ox * g.stride_w;
+        if (static_cast<Index>(index[out]) == tap_y * g.kw + tap_x) sum += dy[out];
       }
     }
     dx[at] = sum;
@@ -145,7 +147,9 @@ Status adaptive_avg_pool_backward(Stream stream, const ResizeGeometry& g, const 
 }
 
 #define INSTANTIATE(T)                                                                                 \
+  template Status max_pool_forward(Stream, const Pool2dGeometry&, const T*, T*, std::uint8_t*);        \
   template Status max_pool_forward(Stream, const Pool2dGeometry&, const T*, T*, std::int32_t*);        \
+  template Status max_pool_backward(Stream, const Pool2dGeometry&, const T*, const std::uint8_t*, T*); \
   template Status max_pool_backward(Stream, const Pool2dGeometry&, const T*, const std::int32_t*, T*); \
   template Status avg_pool_forward(Stream, const Pool2dGeometry&, const T*, T*);                       \
   template Status avg_pool_backward(Stream, const Pool2dGeometry&, const T*, T*);                      \

@@ -84,11 +84,35 @@ Status log_softmax_backward(Stream stream, Index rows, Index columns, const T* y
   });
 }
 
+// losses = -Σ target·log softmax(x), gradient = scale·(softmax(x)·Σ target - target)
+template <class T>
+Status cross_entropy(Stream stream, Index rows, Index columns, double scale, const T* x, const T* targets,
+                     T* losses, T* gradient) {
+  const T factor = static_cast<T>(scale);
+  return launch_rows(stream, rows, [=] __device__(Index row, Index lane) {
+    const T *in = x + row * columns, *target = targets + row * columns;
+    const T top = row_max(in, columns, lane);
+    const T sum = row_exp_sum(in, top, columns, lane), offset = top + log(sum);
+    T loss = 0, weight = 0;
+    for (Index i = lane; i < columns; i += 32) {
+      loss -= fn::Weighted{}(in[i] - offset, target[i]);
+      weight += target[i];
+    }
+    loss = warp_reduce(fn::Add{}, loss);
+    weight = warp_reduce(fn::Add{}, weight);
+    for (Index i = lane; i < columns; i += 32) {
+      gradient[row * columns + i] = factor * (exp(in[i] - top) / sum * weight - target[i]);
+    }
+    if (lane == 0) losses[row] = loss;
+  });
+}
+
 #define INSTANTIATE(T)                                                            \
   template Status softmax_forward(Stream, Index, Index, const T*, T*);            \
   template Status softmax_backward(Stream, Index, Index, const T*, const T*, T*); \
   template Status log_softmax_forward(Stream, Index, Index, const T*, T*);        \
-  template Status log_softmax_backward(Stream, Index, Index, const T*, const T*, T*);
+  template Status log_softmax_backward(Stream, Index, Index, const T*, const T*, T*); \
+  template Status cross_entropy(Stream, Index, Index, double, const T*, const T*, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 #undef INSTANTIATE

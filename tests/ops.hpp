@@ -126,6 +126,7 @@ OpCases<T, D> activation_ops() {
              cube = drawn({2, 3, 5}, 22, -2, 2);
   return {
       {"relu", {signs}, [](V x) { return relu(x[0]); }},
+      {"relu.shared_gradient", {signs}, [](V x) { return relu(x[0]) + relu(x[0]) + x[0]; }},
       {"leaky_relu", {signs}, [](V x) { return leaky_relu(x[0], 0.1); }},
       {"sigmoid", {x0}, [](V x) { return sigmoid(x[0]); }},
       {"tanh", {x0}, [](V x) { return tanh(x[0]); }},
@@ -297,6 +298,17 @@ OpCases<T, D> conv_ops() {
   return cases;
 }
 
+namespace detail {
+
+// Training-mode normalisation of x[0] by scale x[1] and shift x[2], with fresh running statistics.
+template <class T, class D>
+Var<T, D> normalised(const Vars<T, D>& x, const std::type_identity_t<AfterNorm<T, D>>& after) {
+  auto mean = Tensor<T, D>::zeros(x[1].shape()), var = Tensor<T, D>::ones(x[1].shape());
+  return batch_norm_train(x[0], x[1], x[2], mean, var, {}, after);
+}
+
+}  // namespace detail
+
 // ---- pooling, resampling, normalisation
 // --------------------------------------------------------------------------
 
@@ -305,7 +317,7 @@ OpCases<T, D> picture_ops() {
   using V = const Vars<T, D>&;
   const auto apart = distinct({2, 5, 7, 3}, 200), x0 = drawn({2, 5, 7, 3}, 201),
              small = drawn({2, 3, 4, 2}, 202);
-  const auto gamma = drawn({3}, 203, 0.5, 1.5), beta = drawn({3}, 204);
+  const auto gamma = drawn({3}, 203, 0.5, 1.5), beta = drawn({3}, 204), other = drawn({2, 5, 7, 3}, 208);
   const Pool2dParameters pool3{.kernel = 3, .stride = 2, .padding = 1},
       uneven{.kernel = {1, 3}, .stride = {2, 1}};
   const auto running_mean = on_device<T, D>(drawn({3}, 206)),
@@ -314,6 +326,10 @@ OpCases<T, D> picture_ops() {
       {"max_pool2d", {apart}, [](V x) { return max_pool2d(x[0], {.kernel = 2}); }},
       {"max_pool2d.overlap", {apart}, [=](V x) { return max_pool2d(x[0], pool3); }},
       {"max_pool2d.uneven", {apart}, [=](V x) { return max_pool2d(x[0], uneven); }},
+      {"max_pool2d.gaps", {apart}, [](V x) { return max_pool2d(x[0], {.kernel = 1, .stride = 2}); }},
+      {"max_pool2d.wide",
+       {distinct({1, 4, 5, 19}, 213)},
+       [](V x) { return max_pool2d(x[0], {.kernel = 2}); }},
       {"avg_pool2d", {x0}, [](V x) { return avg_pool2d(x[0], {.kernel = 2}); }},
       {"avg_pool2d.overlap", {x0}, [=](V x) { return avg_pool2d(x[0], pool3); }},
       {"avg_pool2d.uneven", {x0}, [=](V x) { return avg_pool2d(x[0], uneven); }},
@@ -368,6 +384,37 @@ OpCases<T, D> picture_ops() {
       {"batch_norm.eval",
        {x0, gamma, beta},
        [=](V x) { return batch_norm_eval(x[0], x[1], x[2], running_mean, running_var, {}); }},
+      {"batch_norm.train_relu", {x0, gamma, beta}, [](V x) { return detail::normalised(x, {.relu = true}); }},
+      {"batch_norm.train_add",
+       {x0, gamma, beta, other},
+       [](V x) { return detail::normalised(x, {.residual = x[3]}); }},
+      {"batch_norm.train_add_relu",
+       {x0, gamma, beta, other},
+       [](V x) { return detail::normalised(x, {.residual = x[3], .relu = true}); }},
+      {"batch_norm.train_add_itself_relu",
+       {x0, gamma, beta},
+       [](V x) { return detail::normalised(x, {.residual = x[0], .relu = true}); }},
+      {"batch_norm.train_add_constant_relu",
+       {x0, gamma, beta},
+       [c = on_device<T, D>(other)](V x) { return detail::normalised(x, {.residual = c, .relu = true}); }},
+      {"batch_norm.train_add_relu_wide",
+       {drawn({5, 37}, 209), drawn({37}, 210, 0.5, 1.5), drawn({37}, 211), drawn({5, 37}, 212)},
+       [](V x) { return detail::normalised(x, {.residual = x[3], .relu = true}); }},
+      {"batch_norm.train_relu_used_twice",
+       {x0, gamma, beta},
+       [](V x) {
+         const auto y = detail::normalised(x, {.relu = true});
+         return y * y + relu(y + x[0]);
+       }},
+      {"batch_norm.eval_relu",
+       {x0, gamma, beta},
+       [=](V x) { return batch_norm_eval(x[0], x[1], x[2], running_mean, running_var, {}, {.relu = true}); }},
+      {"batch_norm.eval_add_relu",
+       {x0, gamma, beta, other},
+       [=](V x) {
+         return batch_norm_eval(x[0], x[1], x[2], running_mean, running_var, {},
+                                {.residual = x[3], .relu = true});
+       }},
   };
 }
 
@@ -382,6 +429,7 @@ OpCases<T, D> loss_ops() {
              share = drawn({5, 7}, 302, 0.1, 1);
   const nn::Labels labels({5}, {3, 0, 6, 6, 1});
   const auto soft = on_device<T, D>(share / sum(share, {.axes = {1}, .keepdim = true}));
+  const auto unequal = on_device<T, D>(share);
   const auto chances = on_device<T, D>(drawn({5, 7}, 303, 0, 1));
   return {
       {"cross_entropy", {logits}, [=](V x) { return nn::cross_entropy(x[0], labels); }},
@@ -398,6 +446,9 @@ OpCases<T, D> loss_ops() {
       {"cross_entropy.soft_smoothing",
        {logits},
        [=](V x) { return nn::cross_entropy(x[0], soft, {.label_smoothing = 0.2}); }},
+      {"cross_entropy.weights",
+       {logits},
+       [=](V x) { return nn::cross_entropy(x[0], unequal, {.reduction = Reduction::none}); }},
       {"nll_loss", {logits}, [=](V x) { return nn::nll_loss(log_softmax(x[0]), labels); }},
       {"mse_loss", {logits, other}, [](V x) { return nn::mse_loss(x[0], x[1]); }},
       {"mse_loss.none", {logits, other}, [](V x) { return nn::mse_loss(x[0], x[1], Reduction::none); }},

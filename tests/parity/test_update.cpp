@@ -21,7 +21,8 @@ void check_updates() {
                           .inputs = {numbers(n, 71)},
                           .states = {numbers(n, 72), numbers(n, 73)}},
                          [&](auto d, const auto& in, const auto& out) {
-                           Backend<decltype(d)>::sgd_update(s, in[0], out[0], out[1], n);
+                           using U = SgdUpdate<std::remove_cvref_t<decltype(*out[0])>>;
+                           Backend<decltype(d)>::sgd_update(std::vector<U>{{s, in[0], out[0], out[1], n}});
                          });
     }
   }
@@ -31,19 +32,21 @@ void check_updates() {
                      .correction1 = 1 - 0.9 * 0.9,
                      .correction2 = 1 - 0.999 * 0.999,
                      .decoupled = decoupled};
-    parity::compare<T>({.name = text("adam, decoupled ", decoupled),
-                        .inputs = {numbers(n, 74)},
-                        .states = {numbers(n, 75), numbers(n, 76, 0, 1), numbers(n, 77)}},
-                       [&](auto d, const auto& in, const auto& out) {
-                         Backend<decltype(d)>::adam_update(s, in[0], out[0], out[1], out[2], n);
-                       });
+    parity::compare<T>(
+        {.name = text("adam, decoupled ", decoupled),
+         .inputs = {numbers(n, 74)},
+         .states = {numbers(n, 75), numbers(n, 76, 0, 1), numbers(n, 77)}},
+        [&](auto d, const auto& in, const auto& out) {
+          using U = AdamUpdate<std::remove_cvref_t<decltype(*out[0])>>;
+          Backend<decltype(d)>::adam_update(std::vector<U>{{s, in[0], out[0], out[1], out[2], n}});
+        });
   }
   // Without momentum there is no velocity at all.
   const SgdStep plain{.lr = 0.1};
   parity::compare<T>({.name = "sgd without momentum", .inputs = {numbers(n, 71)}, .states = {numbers(n, 73)}},
                      [&](auto d, const auto& in, const auto& out) {
-                       decltype(out[0] + 0) none = nullptr;
-                       Backend<decltype(d)>::sgd_update(plain, in[0], none, out[0], n);
+                       using U = SgdUpdate<std::remove_cvref_t<decltype(*out[0])>>;
+                       Backend<decltype(d)>::sgd_update(std::vector<U>{{plain, in[0], nullptr, out[0], n}});
                      });
 }
 

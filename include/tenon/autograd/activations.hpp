@@ -7,7 +7,11 @@ namespace tenon {
 
 template <class T, class D> Var<T, D> relu(const Var<T, D>& x) {
   const auto y = relu(x.value());
-  return record(y, {x}, [=](const Tensor<T, D>& dy) { x.accumulate(zip(fn::ReluGrad{}, dy, y, "relu")); });
+  return record(y, {x}, [=](Tensor<T, D> dy) {
+    if (!dy.unique()) return x.accumulate(zip(fn::ReluGrad{}, dy, y, "relu"));
+    zip_(fn::ReluGrad{}, dy, y, "relu");
+    x.accumulate(std::move(dy));
+  });
 }
 
 template <class T, class D> Var<T, D> leaky_relu(const Var<T, D>& x, double slope = 0.01) {

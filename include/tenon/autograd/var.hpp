@@ -162,8 +162,11 @@ class Var {
       sum = std::move(contribution);
     } else if (sum.unique()) {
       zip_(fn::Add{}, sum, contribution, "accumulate");
+    } else if (contribution.unique()) {  // somebody else holds the sum: leave theirs alone
+      zip_(fn::Add{}, contribution, sum, "accumulate");
+      sum = std::move(contribution);
     } else {
-      sum = sum + contribution;  // somebody else holds the elements: leave theirs alone
+      sum = sum + contribution;
     }
   }
 
@@ -238,6 +241,9 @@ class Var {
 // requires a gradient or recording is off.
 //
 //   return record(y, {x}, [=](const Tensor<T, D>& dy) { x.accumulate(dy * slope); });
+//
+// The node lets go of its gradient first, so a closure that takes dy by value and finds it unique() may overwrite
+// it, and hand it on as the gradient of a parent.
 template <class T, class D, class Backward>
 Var<T, D> record(Tensor<T, D> y, const std::vector<Var<T, D>>& parents, Backward&& backward) {
   bool wanted = false;
@@ -248,7 +254,7 @@ Var<T, D> record(Tensor<T, D> y, const std::vector<Var<T, D>>& parents, Backward
   for (const auto& p : parents) {
     if (p.defined()) node.parents.push_back(p.node_pointer());
   }
-  node.step = [self = &node, undo = std::forward<Backward>(backward)] { undo(std::as_const(self->grad)); };
+  node.step = [self = &node, undo = std::forward<Backward>(backward)] { undo(std::exchange(self->grad, {})); };
   return result;
 }
 

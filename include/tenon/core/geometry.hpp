@@ -105,4 +105,21 @@ struct AdamStep {
   bool decoupled = false;                   // AdamW: decay the weights, not the gradient
 };
 
+// A step with the `n` numbers of a parameter that it works on.
+template <class T>
+struct SgdUpdate {
+  SgdStep step;
+  const T* grad;
+  T *velocity, *param;  // velocity may be null without momentum
+  Index n;
+};
+
+template <class T>
+struct AdamUpdate {
+  AdamStep step;
+  const T* grad;
+  T *mean, *square, *param;
+  Index n;
+};
+
 }  // namespace tenon

@@ -18,13 +18,27 @@ struct CifarResNetOptions {
 
 namespace detail {
 
-// Every second pixel, and zeros for the added channels, half before and half after (as the common port has it).
+// Every stride-th pixel, and zeros for the added channels, half before and half after (as the common port has it).
+// x (N,H,W,C) -> (N,H/stride,W/stride,out), rounded up. Forward and backward are one strided copy between zeros.
 template <class T, class D>
 Var<T, D> option_a(const Var<T, D>& x, Index out, Index stride) {
-  Var<T, D> y = x;
-  if (stride > 1) y = max_pool2d(y, {.kernel = 1, .stride = stride});  // a window of one pixel: subsampling
-  const Index more = out - x.size(3);
-  return pad(y, {{}, {}, {}, {more / 2, more - more / 2}});
+  const Index n = x.size(0), h = x.size(1), w = x.size(2), c = x.size(3);
+  const Index oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
+  StridedGeometry g{.rank = 4,
+                    .extent = {n, oh, ow, c},
+                    .stride_x = {h * w * c, stride * w * c, stride * c, 1},
+                    .stride_y = {oh * ow * out, ow * out, out, 1},
+                    .y_offset = (out - c) / 2};
+  auto y = Tensor<T, D>::zeros({n, oh, ow, out});
+  Backend<D>::copy_strided(g, x.value().data(), y.data());
+  return record(std::move(y), {x}, [=](const Tensor<T, D>& dy) {
+    auto back = g;
+    std::swap(back.stride_x, back.stride_y);
+    std::swap(back.x_offset, back.y_offset);
+    auto dx = Tensor<T, D>::zeros(x.shape());
+    Backend<D>::copy_strided(back, dy.data(), dx.data());
+    x.accumulate(std::move(dx));
+  });
 }
 
 }  // namespace detail
@@ -58,9 +72,11 @@ struct BasicBlock {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = bn2(conv2(relu(bn1(conv1(x)))));
-    if (shortcut) return relu(y + (*shortcut)(x));
-    return relu(y + (x.size(3) == out && stride == 1 ? x : detail::option_a(x, out, stride)));
+    const auto y = conv2(nn::norm_relu(bn1, relu, conv1(x)));
+    return nn::norm_add_relu(bn2, relu, y, [&] {
+      if (shortcut) return (*shortcut)(x);
+      return x.size(3) == out && stride == 1 ? x : detail::option_a(x, out, stride);
+    });
   }
 };
 
@@ -96,7 +112,7 @@ struct CifarResNet {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = relu(bn1(conv1(x)));
+    auto y = nn::norm_relu(bn1, relu, conv1(x));
     for (auto* layer : {&layer1, &layer2, &layer3}) {
       for (auto& block : *layer) y = block(y);
     }

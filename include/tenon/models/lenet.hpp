@@ -60,8 +60,8 @@ struct TwinBlock {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = bn(conv(x));
-    return relu(residual ? y + x : y);
+    const auto y = conv(x);
+    return residual ? nn::norm_add_relu(bn, relu, y, x) : nn::norm_relu(bn, relu, y);
   }
 };
 

@@ -2,6 +2,7 @@
 // averages of them afterwards (Ioffe & Szegedy 2015).
 #pragma once
 
+#include "tenon/autograd/activations.hpp"
 #include "tenon/autograd/batchnorm.hpp"
 #include "tenon/nn/init.hpp"
 #include "tenon/nn/module.hpp"
@@ -24,6 +25,7 @@ struct BatchNorm {
   Tensor<T, D> running_mean, running_var;
   BatchNormParameters settings;
   bool training = true;
+  bool folded = false;  // into the convolution before it (nn/fold_batchnorm.hpp), which leaves nothing to normalise
 
   explicit BatchNorm(const BatchNormOptions& o) : settings{.momentum = o.momentum, .eps = o.eps} {
     require<ValueError>(o.channels > 0, kind, ": channels is ", o.channels, ", expected at least 1");
@@ -40,11 +42,18 @@ struct BatchNorm {
     visit("running_var", running_var);
   }
 
-  Var<T, D> operator()(const Var<T, D>& x) {
+  Var<T, D> operator()(const Var<T, D>& x) { return observed(*this, normalised(x)); }
+
+  // The same unobserved, and with a residual and a rectifier in the same pass: see nn/fused.hpp.
+  Var<T, D> normalised(const Var<T, D>& x, const AfterNorm<T, D>& after = {}) {
     require<ShapeError>(x.rank() == Rank, kind, ": x ", x.shape(), ", expected ",
                         Rank == 4 ? "(N,H,W,C)" : "(N,C)");
-    return observed(*this, training ? batch_norm_train(x, weight, bias, running_mean, running_var, settings)
-                                    : batch_norm_eval(x, weight, bias, running_mean, running_var, settings));
+    if (folded) {
+      const auto y = after.residual.defined() ? x + after.residual : x;
+      return after.relu ? relu(y) : y;
+    }
+    return training ? batch_norm_train(x, weight, bias, running_mean, running_var, settings, after)
+                    : batch_norm_eval(x, weight, bias, running_mean, running_var, settings, after);
   }
 };
 

@@ -62,7 +62,14 @@ Var<T, D> cross_entropy(const Var<T, D>& logits, const Tensor<T, D>& targets, Cr
   const double s = options.label_smoothing;
   detail::check_smoothing(s);
   const auto smooth = s == 0 ? targets : targets * (1 - s) + s / static_cast<double>(logits.size(1));
-  return detail::reduced(-sum(detail::weighted(log_softmax(logits), smooth), {.axes = {1}}), options.reduction);
+  const Index rows = logits.size(0);
+  const bool mean_of_rows = options.reduction == Reduction::mean, each = options.reduction == Reduction::none;
+  Tensor<T, D> losses({rows}), slope(logits.shape());
+  Backend<D>::cross_entropy(rows, logits.size(1), mean_of_rows ? 1 / static_cast<double>(rows) : 1.0,
+                            logits.value().data(), smooth.data(), losses.data(), slope.data());
+  return record(each ? losses : mean_of_rows ? mean(losses) : sum(losses), {logits}, [=](const Tensor<T, D>& dy) {
+    logits.accumulate(slope * (each ? dy.reshape({rows, 1}) : dy));
+  });
 }
 
 // The same for class indices (N).

@@ -7,6 +7,7 @@
 #include "tenon/nn/conv.hpp"
 #include "tenon/nn/batchnorm.hpp"
 #include "tenon/nn/layers.hpp"
+#include "tenon/nn/fused.hpp"
 #include "tenon/nn/sequential.hpp"
 #include "tenon/nn/loss.hpp"
 #include "tenon/nn/summary.hpp"

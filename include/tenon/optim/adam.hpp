@@ -40,13 +40,12 @@ class Adam : public OptimiserBase<T, D> {
 
   // Moves every parameter that has a gradient; the others, and their buffers, stay as they are.
   void step() {
-    for (std::size_t i = 0; i < buffers_.size(); ++i) {
-      auto& shared = this->shared_[i];
+    const auto prepare = [&](std::size_t i, const W* grad, W* param) {
+      const auto& shared = this->shared_[i];
       auto& buffer = buffers_[i];
-      if (!shared.param.grad().defined()) continue;
       this->check_buffer(buffer.mean, shared);
       this->check_buffer(buffer.square, shared);
-      const auto t = static_cast<double>(++buffer.updates);
+      const auto t = static_cast<double>(buffer.updates + 1);
       const AdamStep step{.lr = this->lr_ * shared.lr_scale,
                           .beta1 = options_.beta1,
                           .beta2 = options_.beta2,
@@ -55,10 +54,11 @@ class Adam : public OptimiserBase<T, D> {
                           .correction1 = 1 - std::pow(options_.beta1, t),
                           .correction2 = 1 - std::pow(options_.beta2, t),
                           .decoupled = decoupled_};
-      this->apply(shared, [&](const W* grad, W* param) {
-        Backend<D>::adam_update(step, grad, buffer.mean.data(), buffer.square.data(), param,
-                                shared.param.numel());
-      });
+      return AdamUpdate<W>{step, grad, buffer.mean.data(), buffer.square.data(), param, shared.param.numel()};
+    };
+    this->update_all(prepare, [](const auto& updates) { Backend<D>::adam_update(updates); });
+    for (std::size_t i = 0; i < buffers_.size(); ++i) {
+      if (this->shared_[i].param.grad().defined()) ++buffers_[i].updates;
     }
   }
 

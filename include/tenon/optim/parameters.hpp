@@ -113,20 +113,33 @@ class OptimiserBase {
   // A buffer of zeros for parameter i.
   Tensor<W, D> zeros_like(std::size_t i) const { return Tensor<W, D>::zeros(shared_[i].param.shape()); }
 
-  // Calls update(gradient, parameter) with the numbers to work on, in W; both have `numel` elements.
-  template <class Update>
-  void apply(Shared& s, const Update& update) {
-    if constexpr (has_master) {
-      require<ShapeError>(s.master.shape() == s.param.shape(), name_, ": master copy of shape ",
-                          s.master.shape(), " for a parameter of shape ", s.param.shape());
+  // Steps all parameters that have a gradient in one pass. prepare(i, gradient, parameter) gives the update
+  // of the i-th from pointers to its numbers, in W; run(updates) is the backend's loop over all of them.
+  template <class Prepare, class Run>
+  void update_all(const Prepare& prepare, const Run& run) {
+    std::vector<decltype(prepare(std::size_t{}, static_cast<const W*>(nullptr), static_cast<W*>(nullptr)))>
+        updates;
+    std::vector<Tensor<W, D>> grads;  // keeps what the updates point to
+    for (std::size_t i = 0; i < shared_.size(); ++i) {
+      Shared& s = shared_[i];
+      if (!s.param.grad().defined()) continue;
+      if constexpr (has_master) {
+        require<ShapeError>(s.master.shape() == s.param.shape(), name_, ": master copy of shape ",
+                            s.master.shape(), " for a parameter of shape ", s.param.shape());
+      }
+      grads.push_back(s.param.grad().template cast<W>());
+      if (grad_scale_ != 1) grads.back() = grads.back() / grad_scale_;
+      const W* grad = std::as_const(grads.back()).data();
+      if constexpr (has_master)
+        updates.push_back(prepare(i, grad, s.master.data()));
+      else
+        updates.push_back(prepare(i, grad, s.param.value().data()));
     }
-    Tensor<W, D> grad = s.param.grad().template cast<W>();
-    if (grad_scale_ != 1) grad = grad / grad_scale_;
+    run(updates);
     if constexpr (has_master) {
-      update(std::as_const(grad).data(), s.master.data());
-      s.param.value().copy_(s.master.template cast<T>());
-    } else {
-      update(std::as_const(grad).data(), s.param.value().data());
+      for (Shared& s : shared_) {
+        if (s.param.grad().defined()) s.param.value().copy_(s.master.template cast<T>());
+      }
     }
   }
 

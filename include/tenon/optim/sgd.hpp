@@ -49,21 +49,22 @@ class Sgd : public OptimiserBase<T, D> {
 
   // Moves every parameter that has a gradient; the others, and their buffers, stay as they are.
   void step() {
-    for (std::size_t i = 0; i < buffers_.size(); ++i) {
-      auto& shared = this->shared_[i];
+    const bool with_momentum = options_.momentum != 0;
+    const auto prepare = [&](std::size_t i, const W* grad, W* param) {
+      const auto& shared = this->shared_[i];
       auto& buffer = buffers_[i];
-      if (!shared.param.grad().defined()) continue;
-      if (options_.momentum != 0) this->check_buffer(buffer.velocity, shared);
+      if (with_momentum) this->check_buffer(buffer.velocity, shared);
       const SgdStep step{.lr = this->lr_ * shared.lr_scale,
                          .momentum = options_.momentum,
                          .dampening = options_.dampening,
                          .weight_decay = shared.weight_decay,
                          .nesterov = options_.nesterov,
                          .first = buffer.updates == 0};
-      this->apply(shared, [&](const W* grad, W* param) {
-        Backend<D>::sgd_update(step, grad, buffer.velocity.data(), param, shared.param.numel());
-      });
-      if (options_.momentum != 0) ++buffer.updates;
+      return SgdUpdate<W>{step, grad, buffer.velocity.data(), param, shared.param.numel()};
+    };
+    this->update_all(prepare, [](const auto& updates) { Backend<D>::sgd_update(updates); });
+    for (std::size_t i = 0; with_momentum && i < buffers_.size(); ++i) {
+      if (this->shared_[i].param.grad().defined()) ++buffers_[i].updates;
     }
   }
 

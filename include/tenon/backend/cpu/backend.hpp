@@ -95,10 +95,11 @@ struct Backend<Cpu> {
     cpu::batch_norm_backward(g, x, dy, y, mean, inv_std, gamma, beta, dx, dresidual, dgamma, dbeta);
   }
 
-  template <class T> static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {
+  template <class T, class I> static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
     cpu::max_pool_forward(g, x, y, index);
   }
-  template <class T> static void max_pool_backward(const Pool2dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
+  template <class T, class I>
+  static void max_pool_backward(const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {
     cpu::max_pool_backward(g, dy, index, dx);
   }
   template <class T> static void avg_pool_forward(const Pool2dGeometry& g, const T* x, T* y) {
@@ -138,15 +139,15 @@ struct Backend<Cpu> {
   template <class T> static void log_softmax_backward(Index rows, Index columns, const T* y, const T* dy, T* dx) {
     cpu::log_softmax_backward(rows, columns, y, dy, dx);
   }
+  template <class T>
+  static void cross_entropy(Index rows, Index columns, double scale, const T* x, const T* targets, T* losses,
+                            T* gradient) {
+    cpu::cross_entropy(rows, columns, scale, x, targets, losses, gradient);
+  }
 
   // ---- optimisers
-  template <class T> static void sgd_update(const SgdStep& s, const T* grad, T* velocity, T* param, Index n) {
-    cpu::sgd_update(s, grad, velocity, param, n);
-  }
-  template <class T>
-  static void adam_update(const AdamStep& s, const T* grad, T* mean, T* square, T* param, Index n) {
-    cpu::adam_update(s, grad, mean, square, param, n);
-  }
+  template <class T> static void sgd_update(const std::vector<SgdUpdate<T>>& updates) { cpu::sgd_update(updates); }
+  template <class T> static void adam_update(const std::vector<AdamUpdate<T>>& updates) { cpu::adam_update(updates); }
 };
 
 }  // namespace tenon

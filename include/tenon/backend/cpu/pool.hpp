@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "tenon/backend/cpu/elementwise.hpp"
+#include "tenon/backend/cpu/simd.hpp"
 
 namespace tenon::cpu {
 
@@ -21,47 +23,108 @@ inline Window pool_window(const Pool2dGeometry& g, Index oy, Index ox) {
 
 // Window i of `out` over `in` positions runs from floor(i·in/out) to ceil((i+1)·in/out), as in PyTorch.
 inline Window adaptive_window(const ResizeGeometry& g, Index oy, Index ox) {
-  return {oy * g.h / g.oh, ((oy + 1) * g.h + g.oh - 1) / g.oh, ox * g.w / g.ow, ((ox + 1) * g.w + g.ow - 1) / g.ow};
+  return {oy * g.h / g.oh, ((oy + 1) * g.h + g.oh - 1) / g.oh, ox * g.w / g.ow,
+          ((ox + 1) * g.w + g.ow - 1) / g.ow};
 }
 
-// y (N,OH,OW,C) and, for the gradient, where each maximum came from: the position iy·W + ix in its picture.
-// The first of equal values is taken, and a NaN before any number.
-template <class T>
-void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {
-  parallel_ranges(g.n * g.oh, std::max<Index>(1, elementwise_grain / (g.ow * g.c * g.kh * g.kw)),
-                  [&](Index begin, Index end) {
+namespace detail {
+
+// The channels of pixel after pixel, in increasing order of address: registers of channels, of which the last
+// may reach into the next pixel, whose own values are written after it. `room(i)` says whether a whole
+// register may be used at channel i; where not, numbers go one by one.
+template <class T, class Room, class Body>
+[[gnu::always_inline]] inline void each_channel(Index c, const Room& room, const Body& body) {
+  Index i = 0;
+  for (; i < c && room(i + Register<T>::lanes); i += Register<T>::lanes) body(Register<T>{}, i);
+  for (; i < c; ++i) body(Single<T>{}, i);
+}
+
+// Which windows cover position i of an axis.
+struct Range {
+  Index begin, end;
+};
+inline std::vector<Range> windows_over(Index in, Index out, Index kernel, Index stride, Index pad) {
+  std::vector<Range> ranges;
+  for (Index i = 0; i < in; ++i) {
+    const Index first = i + pad - kernel;  // the last window start that ends before i
+    ranges.push_back({first < 0 ? 0 : first / stride + 1, std::min((i + pad) / stride + 1, out)});
+  }
+  return ranges;
+}
+
+inline Index rows_grain(Index row_elements) {
+  return std::max<Index>(1, elementwise_grain / std::max<Index>(1, row_elements));
+}
+
+}  // namespace detail
+
+// y (N,OH,OW,C) and, for the gradient, which tap of its window each maximum came from: ky·KW + kx, in an
+// integer type I that holds KH·KW - 1. The first of equal values is taken, and a NaN before any number.
+template <class T, class I>
+void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
+  const Index all = g.n * g.h * g.w * g.c;
+  parallel_ranges(g.n * g.oh, detail::rows_grain(g.ow * g.c * g.kh * g.kw), [&](Index begin, Index end) {
+    const Index last = end * g.ow * g.c;  // this piece's part of y ends here
     for (Index r = begin; r < end; ++r) {
-      const T* picture = x + r / g.oh * g.h * g.w * g.c;
+      const Index oy = r % g.oh, top = oy * g.stride_h - g.pad_h, picture = r / g.oh * g.h * g.w * g.c;
       for (Index ox = 0; ox < g.ow; ++ox) {
-        const Window win = pool_window(g, r % g.oh, ox);
-        T* __restrict best = y + (r * g.ow + ox) * g.c;
-        std::int32_t* __restrict where = index + (r * g.ow + ox) * g.c;
-        const auto start = static_cast<std::int32_t>(win.y0 * g.w + win.x0);
-        std::copy_n(picture + start * g.c, g.c, best);
-        std::fill_n(where, g.c, start);
-        for (Index iy = win.y0; iy < win.y1; ++iy) {
-          for (Index ix = win.x0; ix < win.x1; ++ix) {
-            const auto at = static_cast<std::int32_t>(iy * g.w + ix);
-            const T* __restrict value = picture + at * g.c;
-            for (Index c = 0; c < g.c; ++c) {
-              const bool better = !(value[c] <= best[c]) && best[c] == best[c];
-              best[c] = better ? value[c] : best[c];
-              where[c] = better ? at : where[c];
-            }
-          }
-        }
+        const Window win = pool_window(g, oy, ox);
+        const Index left = ox * g.stride_w - g.pad_w, out = (r * g.ow + ox) * g.c;
+        const Index first = picture + (win.y0 * g.w + win.x0) * g.c;
+        const Index furthest = picture + ((win.y1 - 1) * g.w + win.x1 - 1) * g.c;
+        detail::each_channel<T>(
+            g.c, [&](Index i) { return out + i <= last && furthest + i <= all; },
+            [&](auto lanes, Index i) {
+              using L = decltype(lanes);
+              auto best = L::load(x + first + i);
+              auto where = L::ints((win.y0 - top) * g.kw + win.x0 - left);
+              for (Index iy = win.y0; iy < win.y1; ++iy) {
+                for (Index ix = win.x0; ix < win.x1; ++ix) {
+                  const auto value = L::load(x + picture + (iy * g.w + ix) * g.c + i);
+                  const auto better = ((value > best) | (value != value)) & (best == best);
+                  best = better ? value : best;
+                  where = better ? L::ints((iy - top) * g.kw + ix - left) : where;
+                }
+              }
+              L::store(y + out + i, best);
+              L::store_ints(index + out + i, where);
+            });
       }
     }
   });
 }
 
-template <class T>
-void max_pool_backward(const Pool2dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
-  parallel_for(g.n, [&](Index n) {
-    T* picture = dx + n * g.h * g.w * g.c;
-    std::fill_n(picture, g.h * g.w * g.c, T(0));
-    for (Index p = n * g.oh * g.ow; p < (n + 1) * g.oh * g.ow; ++p) {
-      for (Index c = 0; c < g.c; ++c) picture[index[p * g.c + c] * g.c + c] += dy[p * g.c + c];
+// Each pixel collects from the windows over it those that took their maximum there.
+template <class T, class I>
+void max_pool_backward(const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {
+  const auto over_y = detail::windows_over(g.h, g.oh, g.kh, g.stride_h, g.pad_h);
+  const auto over_x = detail::windows_over(g.w, g.ow, g.kw, g.stride_w, g.pad_w);
+  const Index all = g.n * g.oh * g.ow * g.c;
+  parallel_ranges(g.n * g.h, detail::rows_grain(g.w * g.c), [&](Index begin, Index end) {
+    const Index last = end * g.w * g.c;
+    for (Index r = begin; r < end; ++r) {
+      const Index iy = r % g.h, picture = r / g.h * g.oh * g.ow * g.c;
+      const auto ys = over_y[static_cast<std::size_t>(iy)];
+      for (Index ix = 0; ix < g.w; ++ix) {
+        const auto xs = over_x[static_cast<std::size_t>(ix)];
+        const Index to = (r * g.w + ix) * g.c;
+        const Index furthest = picture + ((ys.end - 1) * g.ow + xs.end - 1) * g.c;
+        detail::each_channel<T>(
+            g.c, [&](Index i) { return to + i <= last && furthest + i <= all; },
+            [&](auto lanes, Index i) {
+              using L = decltype(lanes);
+              typename L::Value sum{};
+              for (Index oy = ys.begin; oy < ys.end; ++oy) {
+                const Index row = (iy + g.pad_h - oy * g.stride_h) * g.kw + ix + g.pad_w;
+                for (Index ox = xs.begin; ox < xs.end; ++ox) {
+                  const Index from = picture + (oy * g.ow + ox) * g.c + i;
+                  const auto here = L::load_ints(index + from) == L::ints(row - ox * g.stride_w);
+                  sum += here ? L::load(dy + from) : typename L::Value{};
+                }
+              }
+              L::store(dx + to + i, sum);
+            });
+      }
     }
   });
 }
@@ -117,26 +180,75 @@ void mean_backward(const Geometry& g, const T* dy, T* dx, const WindowOf& window
 // Padding counts as zeros in the mean (PyTorch's count_include_pad = true).
 template <class T>
 void avg_pool_forward(const Pool2dGeometry& g, const T* x, T* y) {
-  detail::mean_forward(g, x, y, [&](Index oy, Index ox) { return pool_window(g, oy, ox); },
-                       [&](const Window&) { return g.kh * g.kw; });
+  detail::mean_forward(
+      g, x, y, [&](Index oy, Index ox) { return pool_window(g, oy, ox); },
+      [&](const Window&) { return g.kh * g.kw; });
 }
 
 template <class T>
 void avg_pool_backward(const Pool2dGeometry& g, const T* dy, T* dx) {
-  detail::mean_backward(g, dy, dx, [&](Index oy, Index ox) { return pool_window(g, oy, ox); },
-                        [&](const Window&) { return g.kh * g.kw; });
+  detail::mean_backward(
+      g, dy, dx, [&](Index oy, Index ox) { return pool_window(g, oy, ox); },
+      [&](const Window&) { return g.kh * g.kw; });
+}
+
+namespace detail {
+
+// The mean of each picture's pixels, y (N,C): row by row, then the rows, so that long sums lose no digits.
+template <class T>
+void global_mean_forward(const ResizeGeometry& g, const T* x, T* y) {
+  using W = Wide<T>;
+  const W scale = W(1) / static_cast<W>(g.h * g.w);
+  parallel_ranges(g.n, rows_grain(g.h * g.w * g.c), [&](Index begin, Index end) {
+    std::vector<W> sums(static_cast<std::size_t>(2 * g.c));
+    W *row = sums.data(), *total = row + g.c;
+    for (Index n = begin; n < end; ++n) {
+      std::fill_n(total, g.c, W(0));
+      for (Index iy = 0; iy < g.h; ++iy) {
+        std::fill_n(row, g.c, W(0));
+        for (Index ix = 0; ix < g.w; ++ix) {
+          const T* pixel = x + ((n * g.h + iy) * g.w + ix) * g.c;
+          for_lanes<T>(g.c, [&](auto lanes, Index i) {
+            using L = decltype(lanes);
+            L::store(row + i, L::load(row + i) + L::load(pixel + i));
+          });
+        }
+        for (Index i = 0; i < g.c; ++i) total[i] += row[i];
+      }
+      for (Index i = 0; i < g.c; ++i) y[n * g.c + i] = static_cast<T>(total[i] * scale);
+    }
+  });
 }
 
 template <class T>
+void global_mean_backward(const ResizeGeometry& g, const T* dy, T* dx) {
+  using W = Wide<T>;
+  const W scale = W(1) / static_cast<W>(g.h * g.w);
+  parallel_ranges(g.n, rows_grain(g.h * g.w * g.c), [&](Index begin, Index end) {
+    for (Index n = begin; n < end; ++n) {
+      T* picture = dx + n * g.h * g.w * g.c;
+      for (Index i = 0; i < g.c; ++i) picture[i] = static_cast<T>(static_cast<W>(dy[n * g.c + i]) * scale);
+      for (Index p = 1; p < g.h * g.w; ++p) std::copy_n(picture, g.c, picture + p * g.c);
+    }
+  });
+}
+
+}  // namespace detail
+
+template <class T>
 void adaptive_avg_pool_forward(const ResizeGeometry& g, const T* x, T* y) {
-  detail::mean_forward(g, x, y, [&](Index oy, Index ox) { return adaptive_window(g, oy, ox); },
-                       [](const Window& win) { return win.area(); });
+  if (g.oh == 1 && g.ow == 1) return detail::global_mean_forward(g, x, y);
+  detail::mean_forward(
+      g, x, y, [&](Index oy, Index ox) { return adaptive_window(g, oy, ox); },
+      [](const Window& win) { return win.area(); });
 }
 
 template <class T>
 void adaptive_avg_pool_backward(const ResizeGeometry& g, const T* dy, T* dx) {
-  detail::mean_backward(g, dy, dx, [&](Index oy, Index ox) { return adaptive_window(g, oy, ox); },
-                        [](const Window& win) { return win.area(); });
+  if (g.oh == 1 && g.ow == 1) return detail::global_mean_backward(g, dy, dx);
+  detail::mean_backward(
+      g, dy, dx, [&](Index oy, Index ox) { return adaptive_window(g, oy, ox); },
+      [](const Window& win) { return win.area(); });
 }
 
 }  // namespace tenon::cpu

@@ -67,4 +67,27 @@ void log_softmax_backward(Index rows, Index columns, const T* y, const T* dy, T*
   });
 }
 
+// Cross-entropy with its gradient, the logits being read once: losses[r] = -Σ target·log softmax(x), where a
+// target of 0 counts nothing, also beside a logarithm of -inf; gradient = scale·(softmax(x)·Σ target -
+// target).
+template <class T>
+void cross_entropy(Index rows, Index columns, double scale, const T* x, const T* targets, T* losses,
+                   T* gradient) {
+  detail::each_row(rows, columns, [=](Index at) {
+    const T top = detail::row_max(x + at, columns);
+    T sum = 0, weight = 0;
+    for (Index i = at; i < at + columns; ++i) {
+      sum += gradient[i] = std::exp(x[i] - top);
+      weight += targets[i];
+    }
+    const T offset = top + std::log(sum), factor = static_cast<T>(scale);
+    T loss = 0;
+    for (Index i = at; i < at + columns; ++i) {
+      loss -= fn::Weighted{}(x[i] - offset, targets[i]);
+      gradient[i] = factor * (gradient[i] / sum * weight - targets[i]);
+    }
+    losses[at / columns] = loss;
+  });
+}
+
 }  // namespace tenon::cpu

@@ -5,6 +5,8 @@
 // work, gemm and convolution take float, double, half and bfloat16; the rest float and double.
 #pragma once
 
+#include <vector>
+
 #include "tenon/backend/cuda/batchnorm.hpp"
 #include "tenon/backend/cuda/context.hpp"
 #include "tenon/backend/cuda/conv.hpp"
@@ -113,27 +115,29 @@ struct Backend<Cuda> {
     cuda::batch_norm_statistics(rows, c, x, mean, variance);
   }
   template <class T>
-  static void batch_norm_apply(Index rows, Index c, const T* x, const T* mean, const T* inv_std,
-                               const T* gamma, const T* beta, T* y) {
-    cuda::batch_norm_apply(rows, c, x, mean, inv_std, gamma, beta, y);
+  static void batch_norm_apply(const BatchNormGeometry& g, const T* x, const T* mean, const T* inv_std,
+                               const T* gamma, const T* beta, const T* residual, T* y) {
+    cuda::batch_norm_apply(g, x, mean, inv_std, gamma, beta, residual, y);
   }
   template <class T>
-  static void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const T* gamma,
-                                       const T* beta, T* y, T* mean, T* inv_std, T* variance) {
-    cuda::batch_norm_forward_train(rows, c, eps, x, gamma, beta, y, mean, inv_std, variance);
+  static void batch_norm_forward_train(const BatchNormGeometry& g, double eps, const T* x, const T* gamma,
+                                       const T* beta, const T* residual, T* y, T* mean, T* inv_std,
+                                       T* variance) {
+    cuda::batch_norm_forward_train(g, eps, x, gamma, beta, residual, y, mean, inv_std, variance);
   }
   template <class T>
-  static void batch_norm_backward(Index rows, Index c, const T* x, const T* dy, const T* mean,
-                                  const T* inv_std, const T* gamma, T* dx, T* dgamma, T* dbeta) {
-    cuda::batch_norm_backward(rows, c, x, dy, mean, inv_std, gamma, dx, dgamma, dbeta);
+  static void batch_norm_backward(const BatchNormGeometry& g, const T* x, const T* dy, const T* y,
+                                  const T* mean, const T* inv_std, const T* gamma, const T*, T* dx,
+                                  T* dresidual, T* dgamma, T* dbeta) {
+    cuda::batch_norm_backward(g, x, dy, y, mean, inv_std, gamma, dx, dresidual, dgamma, dbeta);
   }
 
-  template <class T>
-  static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index) {
+  template <class T, class I>
+  static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
     cuda::check_kernel(cuda::kernels::max_pool_forward(stream(), g, x, y, index), "max_pool_forward");
   }
-  template <class T>
-  static void max_pool_backward(const Pool2dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
+  template <class T, class I>
+  static void max_pool_backward(const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {
     cuda::check_kernel(cuda::kernels::max_pool_backward(stream(), g, dy, index, dx), "max_pool_backward");
   }
   template <class T>
@@ -194,15 +198,28 @@ struct Backend<Cuda> {
     cuda::check_kernel(cuda::kernels::log_softmax_backward(stream(), rows, columns, y, dy, dx),
                        "log_softmax_backward");
   }
-
-  // ---- optimisers
   template <class T>
-  static void sgd_update(const SgdStep& s, const T* grad, T* velocity, T* param, Index n) {
-    cuda::check_kernel(cuda::kernels::sgd_update(stream(), s, grad, velocity, param, n), "sgd_update");
+  static void cross_entropy(Index rows, Index columns, double scale, const T* x, const T* targets, T* losses,
+                            T* gradient) {
+    cuda::check_kernel(
+        cuda::kernels::cross_entropy(stream(), rows, columns, scale, x, targets, losses, gradient),
+        "cross_entropy");
+  }
+
+  // ---- optimisers: one kernel a parameter
+  template <class T>
+  static void sgd_update(const std::vector<SgdUpdate<T>>& updates) {
+    for (const auto& u : updates) {
+      cuda::check_kernel(cuda::kernels::sgd_update(stream(), u.step, u.grad, u.velocity, u.param, u.n),
+                         "sgd_update");
+    }
   }
   template <class T>
-  static void adam_update(const AdamStep& s, const T* grad, T* mean, T* square, T* param, Index n) {
-    cuda::check_kernel(cuda::kernels::adam_update(stream(), s, grad, mean, square, param, n), "adam_update");
+  static void adam_update(const std::vector<AdamUpdate<T>>& updates) {
+    for (const auto& u : updates) {
+      cuda::check_kernel(cuda::kernels::adam_update(stream(), u.step, u.grad, u.mean, u.square, u.param, u.n),
+                         "adam_update");
+    }
   }
 
  private:

@@ -7,6 +7,8 @@
 
 #include "tenon/backend/cuda/descriptors.hpp"
 #include "tenon/backend/cuda/kernels.hpp"
+#include "tenon/backend/cuda/memory.hpp"
+#include "tenon/core/functors.hpp"
 
 namespace tenon::cuda {
 
@@ -115,44 +117,59 @@ void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance
                "batch_norm_statistics");
 }
 
-// y = gamma·(x - mean)·inv_std + beta.
+// y = relu((x - mean)·inv_std·gamma + beta + residual), the residual and the rectifier where asked for.
 template <class T>
-void batch_norm_apply(Index rows, Index c, const T* x, const T* mean, const T* inv_std, const T* gamma,
-                      const T* beta, T* y) {
-  check_kernel(
-      kernels::batch_norm_apply(Context::instance().stream(), rows, c, x, mean, inv_std, gamma, beta, y),
-      "batch_norm_apply");
+void batch_norm_apply(const BatchNormGeometry& g, const T* x, const T* mean, const T* inv_std, const T* gamma,
+                      const T* beta, const T* residual, T* y) {
+  check_kernel(kernels::batch_norm_apply(Context::instance().stream(), g, x, mean, inv_std, gamma, beta,
+                                         residual, y),
+               "batch_norm_apply");
 }
 
 // cuDNN gives inv_std alone; the variance is computed back from it. Where it is far below eps that loses
-// digits, but what anyone uses is variance + eps.
+// digits, but what anyone uses is variance + eps. What follows the normalisation is then a pass of its own.
 template <class T>
-void batch_norm_forward_train(Index rows, Index c, double eps, const T* x, const T* gamma, const T* beta,
-                              T* y, T* mean, T* inv_std, T* variance) {
+void batch_norm_forward_train(const BatchNormGeometry& g, double eps, const T* x, const T* gamma,
+                              const T* beta, const T* residual, T* y, T* mean, T* inv_std, T* variance) {
   const cudaStream_t stream = Context::instance().stream();
   if constexpr (std::same_as<T, float>) {
-    if (detail::cudnn_norm_forward(rows, c, eps, x, gamma, beta, y, mean, inv_std)) {
-      check_kernel(kernels::batch_norm_variance(stream, c, eps, static_cast<const T*>(inv_std), variance),
+    if (detail::cudnn_norm_forward(g.rows, g.c, eps, x, gamma, beta, y, mean, inv_std)) {
+      check_kernel(kernels::batch_norm_variance(stream, g.c, eps, static_cast<const T*>(inv_std), variance),
                    "batch_norm_variance");
+      const T* normalised = y;
+      if (g.residual) {
+        check_kernel(kernels::zip(stream, fn::Add{}, normalised, residual, y, g.rows * g.c), "zip");
+      }
+      if (g.relu) check_kernel(kernels::map(stream, fn::Relu{}, normalised, y, g.rows * g.c), "map");
       return;
     }
   }
-  batch_norm_statistics(rows, c, x, mean, variance);
-  check_kernel(kernels::batch_norm_inv_std(stream, c, eps, static_cast<const T*>(variance), inv_std),
+  batch_norm_statistics(g.rows, g.c, x, mean, variance);
+  check_kernel(kernels::batch_norm_inv_std(stream, g.c, eps, static_cast<const T*>(variance), inv_std),
                "batch_norm_inv_std");
-  batch_norm_apply<T>(rows, c, x, mean, inv_std, gamma, beta, y);
+  batch_norm_apply<T>(g, x, mean, inv_std, gamma, beta, residual, y);
 }
 
+// dresidual may be null; it and dx may be dy itself. With a rectifier the gradient behind it goes to dresidual, or to
+// scratch; cuDNN is never given one array to read and to write.
 template <class T>
-void batch_norm_backward(Index rows, Index c, const T* x, const T* dy, const T* mean, const T* inv_std,
-                         const T* gamma, T* dx, T* dgamma, T* dbeta) {
+void batch_norm_backward(const BatchNormGeometry& g, const T* x, const T* dy, const T* y, const T* mean,
+                         const T* inv_std, const T* gamma, T* dx, T* dresidual, T* dgamma, T* dbeta) {
+  const cudaStream_t stream = Context::instance().stream();
+  const Index n = g.rows * g.c;
+  const bool stored = g.relu && dresidual, copied = !stored && (g.relu || dx == dy);
+  const DeviceScratch<T> scratch(static_cast<std::size_t>(copied ? n : 0));
+  T* behind = stored ? dresidual : scratch.data();
+  if (g.relu) check_kernel(kernels::zip(stream, fn::ReluGrad{}, dy, y, behind, n), "zip");
+  else if (copied) copy(dy, behind, n);
+  const T* incoming = stored || copied ? behind : dy;
   if constexpr (std::same_as<T, float>) {
-    if (detail::cudnn_norm_backward(rows, c, x, dy, mean, inv_std, gamma, dx, dgamma, dbeta)) return;
+    if (detail::cudnn_norm_backward(g.rows, g.c, x, incoming, mean, inv_std, gamma, dx, dgamma, dbeta)) return;
   }
-  const auto partial = detail::norm_partial<T>(rows, c);
-  const DeviceScratch<T> coefficients(static_cast<std::size_t>(3 * c));
-  check_kernel(kernels::batch_norm_backward(Context::instance().stream(), rows, c, x, dy, mean, inv_std,
-                                            gamma, partial.data(), coefficients.data(), dx, dgamma, dbeta),
+  const auto partial = detail::norm_partial<T>(g.rows, g.c);
+  const DeviceScratch<T> coefficients(static_cast<std::size_t>(3 * g.c));
+  check_kernel(kernels::batch_norm_backward(stream, g.rows, g.c, x, incoming, mean, inv_std, gamma,
+                                            partial.data(), coefficients.data(), dx, dgamma, dbeta),
                "batch_norm_backward");
 }
 

@@ -77,8 +77,8 @@ Status batch_norm_inv_std(Stream stream, Index c, double eps, const T* variance,
 template <class T>
 Status batch_norm_variance(Stream stream, Index c, double eps, const T* inv_std, T* variance);
 template <class T>
-Status batch_norm_apply(Stream stream, Index rows, Index c, const T* x, const T* mean, const T* inv_std,
-                        const T* gamma, const T* beta, T* y);
+Status batch_norm_apply(Stream stream, const BatchNormGeometry& g, const T* x, const T* mean,
+                        const T* inv_std, const T* gamma, const T* beta, const T* residual, T* y);
 template <class T>
 Status batch_norm_backward(Stream stream, Index rows, Index c, const T* x, const T* dy, const T* mean,
                            const T* inv_std, const T* gamma, T* partial, T* coefficients, T* dx, T* dgamma,
@@ -93,11 +93,10 @@ template <class T>
 Status conv2d_backward_weights(Stream stream, const Conv2dGeometry& g, const T* x, const T* dy, T* dw);
 
 // ---- pooling and resampling: kernels/pool.cu, resize.cu
-template <class T>
-Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, std::int32_t* index);
-template <class T>
-Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const std::int32_t* index,
-                         T* dx);
+template <class T, class I>
+Status max_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y, I* index);
+template <class T, class I>
+Status max_pool_backward(Stream stream, const Pool2dGeometry& g, const T* dy, const I* index, T* dx);
 template <class T>
 Status avg_pool_forward(Stream stream, const Pool2dGeometry& g, const T* x, T* y);
 template <class T>
@@ -124,6 +123,9 @@ template <class T>
 Status log_softmax_forward(Stream stream, Index rows, Index columns, const T* x, T* y);
 template <class T>
 Status log_softmax_backward(Stream stream, Index rows, Index columns, const T* y, const T* dy, T* dx);
+template <class T>
+Status cross_entropy(Stream stream, Index rows, Index columns, double scale, const T* x, const T* targets,
+                     T* losses, T* gradient);
 
 // ---- optimiser updates: kernels/update.cu
 template <class T>

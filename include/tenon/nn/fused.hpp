@@ -1,0 +1,35 @@
+// Layers that run as one operation. The result, the gradients and the table that summary() makes are those of
+// the layers called one after the other; the passes over memory are fewer.
+#pragma once
+
+#include <concepts>
+
+#include "tenon/nn/batchnorm.hpp"
+#include "tenon/nn/layers.hpp"
+
+namespace tenon::nn {
+
+// relu(norm(x))
+template <class T, class D, int Rank>
+Var<T, D> norm_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var<T, D>& x) {
+  observed(norm, x);
+  return observed(relu, norm.normalised(x, {.relu = true}));
+}
+
+// relu(norm(x) + shortcut()), where shortcut() has x's shape. It is called here so that its layers are seen
+// after `norm`, as they would be in `norm(x) + shortcut()`.
+template <class T, class D, int Rank, std::invocable Branch>
+Var<T, D> norm_add_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var<T, D>& x,
+                        Branch&& shortcut) {
+  observed(norm, x);
+  return observed(relu, norm.normalised(x, {.residual = shortcut(), .relu = true}));
+}
+
+// The same for a shortcut that is there already.
+template <class T, class D, int Rank>
+Var<T, D> norm_add_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var<T, D>& x,
+                        const Var<T, D>& shortcut) {
+  return norm_add_relu(norm, relu, x, [&] { return shortcut; });
+}
+
+}  // namespace tenon::nn

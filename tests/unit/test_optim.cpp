@@ -5,6 +5,7 @@
 #include "close.hpp"
 #include "tenon/autograd/autograd.hpp"
 #include "tenon/optim/optim.hpp"
+#include "threads_scope.hpp"
 
 using namespace tenon;
 using testing::error_of;
@@ -238,6 +239,40 @@ TEST_CASE("state: a resumed run gives the same bits") {
   CHECK(saved.numbers == std::map<std::string, double>{{"lr", 0.25}, {"updates.0", 0}});
   CHECK(saved.tensors.count("mean.0") == 1);
   CHECK(saved.tensors.count("square.0") == 1);
+}
+
+TEST_CASE("many parameters of any size: the bits of one after the other, with one and with two threads") {
+  const std::vector<Index> sizes{1, 16, 40000, 7, 100000, 3};
+  const auto run = [&](const auto& make, int threads, bool together) {
+    const testing::ThreadScope scope(threads);
+    std::vector<Var<float>> params;
+    for (const Index n : sizes) {
+      Rng rng(static_cast<std::uint64_t>(n));
+      params.emplace_back(Tensor<float>::uniform({n}, rng, -1, 1), VarOptions{.requires_grad = true});
+    }
+    std::vector<decltype(make(params))> optimisers;
+    if (together)
+      optimisers.push_back(make(params));
+    else
+      for (const auto& p : params) optimisers.push_back(make(std::vector{p}));
+    for (Index s = 0; s < 3; ++s) {
+      for (auto& p : params) p.set_grad(gradient(p.shape(), s, p.numel()).template cast<float>());
+      for (auto& o : optimisers) o.step();
+    }
+    return params;
+  };
+  const auto check = [&](const auto& make) {
+    const auto alone = run(make, 1, false);
+    for (const int threads : {1, 2}) {
+      const auto found = run(make, threads, true);
+      for (std::size_t i = 0; i < sizes.size(); ++i)
+        CHECK(testing::same_bits(found[i].value(), alone[i].value()));
+    }
+  };
+  check([](const auto& params) {
+    return Sgd(params, {.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3, .nesterov = true});
+  });
+  check([](const auto& params) { return AdamW(params, {.lr = 0.1}); });
 }
 
 TEST_CASE("16-bit parameters: small steps add up in a float copy") {

@@ -3,6 +3,7 @@
 
 #include "close.hpp"
 #include "tenon/autograd/pool.hpp"
+#include "threads_scope.hpp"
 
 using namespace tenon;
 using testing::error_of;
@@ -59,6 +60,54 @@ TEST_CASE("max_pool2d and avg_pool2d: against the definition") {
         x, p, [](double s, double v) { return (s == s ? s : 0) + v; }, [area](double s) { return s / area; });
     CHECK(error_of(max_pool2d(Var<double>(x), p).value(), biggest) == 0);
     CHECK(error_of(avg_pool2d(Var<double>(x), p).value(), mean) < 1e-15);
+  }
+}
+
+TEST_CASE("max_pool2d: any number of channels, value and gradient, the same with one and with two threads") {
+  Rng rng(3);
+  const std::vector<Pool2dParameters> windows{{.kernel = 2},
+                                              {.kernel = 3, .stride = 2, .padding = 1},
+                                              {.kernel = {1, 2}, .stride = {2, 3}},
+                                              {.kernel = 17, .stride = 1}};  // more taps than a byte counts
+  for (const Index c : {1, 3, 6, 16, 17, 40}) {
+    for (const auto& p : windows) {
+      auto x = Tensor<float>::uniform({3, 19, 22, c}, rng, 0, 6);
+      for (float& v : x.span()) v = std::floor(v);  // ties
+      const auto run = [&](int threads) {
+        const testing::ThreadScope scope(threads);
+        Var<float> input(x, {.requires_grad = true});
+        const auto y = max_pool2d(input, p);
+        Rng other(4);
+        const auto dy = Tensor<float>::uniform(y.shape(), other, -1, 1);
+        y.backward(dy.clone());
+        return std::vector{y.value(), input.grad(), dy};
+      };
+      const auto one = run(1), two = run(2);
+      CHECK(testing::same_bits(one[0], two[0]));
+      CHECK(testing::same_bits(one[1], two[1]));
+
+      // The definition: the first of the largest values of each window.
+      const Index sh = p.stride.h ? p.stride.h : p.kernel.h, sw = p.stride.w ? p.stride.w : p.kernel.w;
+      auto dx = Tensor<float>::zeros(x.shape());
+      bool right = true;
+      for (Index i = 0; i < one[0].numel(); ++i) {
+        const Index k = i % c, ox = i / c % one[0].size(2), oy = i / c / one[0].size(2) % one[0].size(1);
+        const Index n = i / c / one[0].size(2) / one[0].size(1);
+        float* best = nullptr;
+        float value = -1;
+        for (Index iy = oy * sh - p.padding.h; iy < oy * sh - p.padding.h + p.kernel.h; ++iy) {
+          for (Index ix = ox * sw - p.padding.w; ix < ox * sw - p.padding.w + p.kernel.w; ++ix) {
+            if (iy < 0 || iy >= 19 || ix < 0 || ix >= 22 || !(x.at({n, iy, ix, k}) > value)) continue;
+            value = x.at({n, iy, ix, k});
+            best = &dx.at({n, iy, ix, k});
+          }
+        }
+        right = right && value == one[0].data()[i];
+        *best += one[2].data()[i];
+      }
+      CHECK(right);
+      CHECK(error_of(one[1], dx) < 1e-6);
+    }
   }
 }
 

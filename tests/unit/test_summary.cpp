@@ -1,5 +1,6 @@
 // The table of a network: rows, totals, sizes, and that looking changes nothing.
 #include "close.hpp"
+#include "tenon/models/cifar_resnet.hpp"
 #include "tenon/models/lenet.hpp"
 #include "tenon/nn/nn.hpp"
 
@@ -35,6 +36,20 @@ TEST_CASE("summary: LeNet-5, layer by layer") {
   CHECK(table.input_mb == doctest::Approx(3072 * 4 / mb));
   CHECK(table.parameters_mb == doctest::Approx(62006 * 4 / mb));
   CHECK(table.activations_mb == doctest::Approx(static_cast<double>(values) * 8 / mb));
+}
+
+TEST_CASE("summary: fused layers are seen as the layers one after the other") {
+  Rng rng(1);
+  models::CifarResNet<float> net({.depth = 8, .shortcut = models::Shortcut::projection}, rng);
+  const Summary table = summary(net, {1, 32, 32, 3});
+  std::string found;
+  for (const auto& row : table.rows) found += row.name + " ";
+  CHECK(contains(found,
+                 "conv1 bn1 relu layer1.0.conv1 layer1.0.bn1 layer1.0.relu layer1.0.conv2 layer1.0.bn2 "
+                 "layer1.0.relu layer2.0.conv1 layer2.0.bn1 layer2.0.relu layer2.0.conv2 layer2.0.bn2 "
+                 "layer2.0.shortcut.0 layer2.0.shortcut.1 layer2.0.relu "));
+  CHECK(table.rows[1].kind == "BatchNorm2d");
+  CHECK(table.rows[1].output == Shape{1, 32, 32, 16});
 }
 
 TEST_CASE("summary: frozen parameters are not trainable; nested layers have dotted names") {

@@ -23,6 +23,7 @@
 // models: whole networks
 #include "tenon/models/lenet.hpp"
 #include "tenon/models/cifar_resnet.hpp"
+#include "tenon/models/resnet.hpp"
 
 // optim: how parameters move
 #include "tenon/optim/optim.hpp"

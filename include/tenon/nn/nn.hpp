@@ -9,5 +9,6 @@
 #include "tenon/nn/layers.hpp"
 #include "tenon/nn/fused.hpp"
 #include "tenon/nn/sequential.hpp"
+#include "tenon/nn/fold_batchnorm.hpp"
 #include "tenon/nn/loss.hpp"
 #include "tenon/nn/summary.hpp"

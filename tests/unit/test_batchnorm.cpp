@@ -108,8 +108,10 @@ TEST_CASE("batch_norm: the same bits with one and with two threads") {
 
 TEST_CASE("batch_norm: statistics far from zero") {
   Rng rng(3);
-  for (const auto& [shape, centre] : std::vector<std::pair<Shape, double>>{
+  for (const auto& far : std::vector<std::pair<Shape, double>>{
            {{128, 32, 32, 16}, 1000}, {{64, 7, 5, 3}, 1000}, {{9, 7, 7, 300}, -1000}, {{3, 17}, 1000}}) {
+    const Shape& shape = far.first;
+    const double centre = far.second;
     const Index c = shape[-1], rows = shape.numel() / c;
     auto x = Tensor<float>::uniform(shape, rng, -1, 1);
     for (float& v : x.span()) v = static_cast<float>(centre + 0.01 * std::sqrt(3.0) * static_cast<double>(v));

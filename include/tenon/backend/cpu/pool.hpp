@@ -39,17 +39,13 @@ template <class T, class Room, class Body>
   for (; i < c; ++i) body(Single<T>{}, i);
 }
 
-// Which windows cover position i of an axis.
-struct Range {
-  Index begin, end;
-};
-inline std::vector<Range> windows_over(Index in, Index out, Index kernel, Index stride, Index pad) {
-  std::vector<Range> ranges;
-  for (Index i = 0; i < in; ++i) {
-    const Index first = i + pad - kernel;  // the last window start that ends before i
-    ranges.push_back({first < 0 ? 0 : first / stride + 1, std::min((i + pad) / stride + 1, out)});
+// Where each tap of a window lies, in elements from the first.
+inline std::vector<Index> tap_offsets(const Pool2dGeometry& g) {
+  std::vector<Index> offsets;
+  for (Index ky = 0; ky < g.kh; ++ky) {
+    for (Index kx = 0; kx < g.kw; ++kx) offsets.push_back((ky * g.w + kx) * g.c);
   }
-  return ranges;
+  return offsets;
 }
 
 inline Index rows_grain(Index row_elements) {
@@ -62,28 +58,37 @@ inline Index rows_grain(Index row_elements) {
 // integer type I that holds KH·KW - 1. The first of equal values is taken, and a NaN before any number.
 template <class T, class I>
 void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
-  const Index all = g.n * g.h * g.w * g.c;
-  parallel_ranges(g.n * g.oh, detail::rows_grain(g.ow * g.c * g.kh * g.kw), [&](Index begin, Index end) {
+  const Index all = g.n * g.h * g.w * g.c, taps = g.kh * g.kw;
+  const auto offsets = detail::tap_offsets(g);
+  parallel_ranges(g.n * g.oh, detail::rows_grain(g.ow * g.c * taps), [&](Index begin, Index end) {
+    const Index* offset = offsets.data();
     const Index last = end * g.ow * g.c;  // this piece's part of y ends here
     for (Index r = begin; r < end; ++r) {
       const Index oy = r % g.oh, top = oy * g.stride_h - g.pad_h, picture = r / g.oh * g.h * g.w * g.c;
       for (Index ox = 0; ox < g.ow; ++ox) {
         const Window win = pool_window(g, oy, ox);
         const Index left = ox * g.stride_w - g.pad_w, out = (r * g.ow + ox) * g.c;
-        const Index first = picture + (win.y0 * g.w + win.x0) * g.c;
+        const Index corner = picture + (top * g.w + left) * g.c;  // of the whole window
         const Index furthest = picture + ((win.y1 - 1) * g.w + win.x1 - 1) * g.c;
+        const bool whole = win.area() == taps;
         detail::each_channel<T>(
             g.c, [&](Index i) { return out + i <= last && furthest + i <= all; },
             [&](auto lanes, Index i) {
               using L = decltype(lanes);
-              auto best = L::load(x + first + i);
-              auto where = L::ints((win.y0 - top) * g.kw + win.x0 - left);
-              for (Index iy = win.y0; iy < win.y1; ++iy) {
-                for (Index ix = win.x0; ix < win.x1; ++ix) {
-                  const auto value = L::load(x + picture + (iy * g.w + ix) * g.c + i);
-                  const auto better = ((value > best) | (value != value)) & (best == best);
-                  best = better ? value : best;
-                  where = better ? L::ints((iy - top) * g.kw + ix - left) : where;
+              const Index start = (win.y0 - top) * g.kw + win.x0 - left;
+              auto best = L::load(x + (corner + offset[start] + i));
+              auto where = L::ints(start);
+              const auto look = [&](Index tap) {
+                const auto value = L::load(x + (corner + offset[tap] + i));
+                const auto better = (value > best) | (value != value);
+                best = better ? value : best;
+                where = better ? L::ints(tap) : where;
+              };
+              if (whole) {
+                for (Index tap = 1; tap < taps; ++tap) look(tap);
+              } else {
+                for (Index iy = win.y0; iy < win.y1; ++iy) {
+                  for (Index ix = win.x0; ix < win.x1; ++ix) look((iy - top) * g.kw + ix - left);
                 }
               }
               L::store(y + out + i, best);
@@ -94,36 +99,16 @@ void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
   });
 }
 
-// Each pixel collects from the windows over it those that took their maximum there.
 template <class T, class I>
 void max_pool_backward(const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {
-  const auto over_y = detail::windows_over(g.h, g.oh, g.kh, g.stride_h, g.pad_h);
-  const auto over_x = detail::windows_over(g.w, g.ow, g.kw, g.stride_w, g.pad_w);
-  const Index all = g.n * g.oh * g.ow * g.c;
-  parallel_ranges(g.n * g.h, detail::rows_grain(g.w * g.c), [&](Index begin, Index end) {
-    const Index last = end * g.w * g.c;
-    for (Index r = begin; r < end; ++r) {
-      const Index iy = r % g.h, picture = r / g.h * g.oh * g.ow * g.c;
-      const auto ys = over_y[static_cast<std::size_t>(iy)];
-      for (Index ix = 0; ix < g.w; ++ix) {
-        const auto xs = over_x[static_cast<std::size_t>(ix)];
-        const Index to = (r * g.w + ix) * g.c;
-        const Index furthest = picture + ((ys.end - 1) * g.ow + xs.end - 1) * g.c;
-        detail::each_channel<T>(
-            g.c, [&](Index i) { return to + i <= last && furthest + i <= all; },
-            [&](auto lanes, Index i) {
-              using L = decltype(lanes);
-              typename L::Value sum{};
-              for (Index oy = ys.begin; oy < ys.end; ++oy) {
-                const Index row = (iy + g.pad_h - oy * g.stride_h) * g.kw + ix + g.pad_w;
-                for (Index ox = xs.begin; ox < xs.end; ++ox) {
-                  const Index from = picture + (oy * g.ow + ox) * g.c + i;
-                  const auto here = L::load_ints(index + from) == L::ints(row - ox * g.stride_w);
-                  sum += here ? L::load(dy + from) : typename L::Value{};
-                }
-              }
-              L::store(dx + to + i, sum);
-            });
+  const auto offsets = detail::tap_offsets(g);
+  parallel_for(g.n, [&, offset = offsets.data()](Index n) {
+    std::fill_n(dx + n * g.h * g.w * g.c, g.h * g.w * g.c, T(0));
+    for (Index oy = 0; oy < g.oh; ++oy) {
+      for (Index ox = 0; ox < g.ow; ++ox) {
+        const Index from = ((n * g.oh + oy) * g.ow + ox) * g.c;
+        const Index corner = ((n * g.h + oy * g.stride_h - g.pad_h) * g.w + ox * g.stride_w - g.pad_w) * g.c;
+        for (Index c = 0; c < g.c; ++c) dx[corner + offset[index[from + c]] + c] += dy[from + c];
       }
     }
   });

@@ -88,20 +88,32 @@ requires(std::same_as<T, float> || std::same_as<T, double>) struct Register<T> {
 #endif
   }
 
-  // Small integers, kept in memory as type U.
+  // Small integers, kept in memory as type U. (Compilers turn __builtin_convertvector between a byte and a
+  // word into one number after the other, the loops into one instruction.)
   static Ints ints(Index value) { return Ints{} + static_cast<Int>(value); }
   template <class U>
   static Ints load_ints(const U* p) {
-    typedef U Packed __attribute__((vector_size(lanes * sizeof(U))));
-    Packed v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return __builtin_convertvector(v, Ints);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(U) == 1 && sizeof(T) == 4) {
+      return (Ints)_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+#endif
+    Int wide[lanes];
+    for (Index i = 0; i < lanes; ++i) wide[i] = p[i];
+    Ints v;
+    __builtin_memcpy(&v, wide, sizeof v);
+    return v;
   }
   template <class U>
   static void store_ints(U* p, Ints v) {
-    typedef U Packed __attribute__((vector_size(lanes * sizeof(U))));
-    const Packed packed = __builtin_convertvector(v, Packed);
-    __builtin_memcpy(p, &packed, sizeof packed);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(U) == 1 && sizeof(T) == 4) {
+      return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xFFFF, (__m512i)v));
+    }
+#endif
+    Int wide[lanes];
+    __builtin_memcpy(wide, &v, sizeof v);
+    for (Index i = 0; i < lanes; ++i) p[i] = static_cast<U>(wide[i]);
   }
 };
 

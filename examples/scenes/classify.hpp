@@ -132,20 +132,17 @@ inline Outcome run_bag_of_sift(const Scenes& scenes, const SceneOptions& o, teno
 
   const bool histograms = o.encoding == "hist", svm = o.classifier == "svm";
   ClassifierSettings s{
-      .svm = svm, .k = o.k > 0 ? o.k : 9, .metric = metric_of(o.metric, Metric::l2), .c = o.c};
+      .svm = svm, .k = o.k > 0 ? o.k : 13, .metric = metric_of(o.metric, Metric::l2), .c = o.c};
   if (histograms && o.tf_idf) {
     const Tensor<float> idf = inverse_document_frequency(train);
     apply_tf_idf_(train, idf);
     apply_tf_idf_(test, idf);
   }
   if (histograms) {
-    if (o.metric == "auto") s.metric = o.pyramid == 0 ? Metric::l1 : Metric::chi2;
-    if (o.k == 0 && o.pyramid == 0) s.k = 13;
-    // The root makes rare words count. In the small cells of a pyramid nearly all words are rare, so there
-    // neighbours want less of it; the linear machine likes the square root everywhere.
-    const double power = svm || o.pyramid == 0 ? 0.5 : 0.7;
+    if (o.metric == "auto") s.metric = Metric::l1;
+    // The root makes rare words count.
     for (Tensor<float>* x : {&train, &test}) {
-      power_normalize_(*x, power);
+      power_normalize_(*x, 0.5);
       if (svm)
         l2_normalize_(*x);
       else if (o.pyramid > 0)

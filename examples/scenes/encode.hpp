@@ -50,8 +50,9 @@ inline LocalFeatures local_features(const Tensor<float>& gray, const SceneOption
     // Scenes stand upright, so a direction says something; faint key points describe sky and water.
     found.push_back(sift(gray, {.contrast = 0.003, .upright = true}));
   } else {
+    // Without smoothing first: fine texture tells scenes apart.
     for (const Index bin : o.bins)
-      found.push_back(dense_sift(gray, {.step = o.step, .bin_size = bin, .contrast = 0.005}));
+      found.push_back(dense_sift(gray, {.step = o.step, .bin_size = bin, .blur = 0, .contrast = 0.005}));
   }
   LocalFeatures local;
   Index count = 0;

@@ -24,11 +24,16 @@ namespace detail {
 struct Strips {
   static constexpr Index group = 4;  // strips that share one look at the channels' values
   Index c, wide, total, block;       // `block` strips make one piece of work, or of a sum
+  bool grouped;
 
-  Strips(Index rows, Index channels) : c(channels), wide(channels), total(rows * channels) {
+  // Sums keep few partial results close to the processor, in short strips; other passes want long loops, and
+  // from some size on, when main memory is what they wait for, to walk straight on, one strip after the
+  // other.
+  Strips(Index rows, Index channels, bool sums) : c(channels), wide(channels), total(rows * channels) {
     if (c < 256) wide *= 16 / std::gcd(c, Index{16});
-    while (wide < 96) wide *= 2;
-    block = std::max<Index>(8, 32768 / (wide * group)) * group;
+    while (wide < (sums ? 32 : 128)) wide *= 2;
+    block = std::max<Index>(8, (sums ? 16384 : 32768) / (wide * group)) * group;
+    grouped = sums || total < Index{3} << 19;  // 6 MB of float
   }
   Index count() const { return (total + wide - 1) / wide; }
   Index blocks() const { return (count() + block - 1) / block; }
@@ -58,12 +63,12 @@ struct Strips {
   }
 
   // body(L, channel lane i, first element, strips): for every register of a block, four strips of it at a
-  // time.
+  // time if grouped.
   template <class T, class Body>
   void each(Index b, const Body& body) const {
     Index r = b * block;
     const Index last = std::min(count(), r + block), whole = total / wide;
-    for (; r + group <= std::min(last, whole); r += group) {
+    for (; grouped && r + group <= std::min(last, whole); r += group) {
       for_lanes<T>(wide, [&](auto lanes, Index i) {
         body(lanes, i, r * wide + i, std::integral_constant<Index, group>{});
       });
@@ -121,7 +126,7 @@ std::vector<Wide<T>> block_sums(const Strips& s, const CentreOf& centre_of, cons
 // 0. Blocks are combined by the formula of Chan, Golub & LeVeque 1983.
 template <class T>
 void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance) {
-  const detail::Strips s(rows, c);
+  const detail::Strips s(rows, c, true);
   const auto sums = detail::block_sums<T>(
       s, [&](Index b) { return x + s.start(b); },
       [x](auto lanes, const auto& pivot, Index, Index at, auto& first, auto& second) {
@@ -162,7 +167,7 @@ void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance
 template <class T>
 void batch_norm_apply(const BatchNormGeometry& g, const T* x, const T* mean, const T* inv_std, const T* gamma,
                       const T* beta, const T* residual, T* y) {
-  const detail::Strips s(g.rows, g.c);
+  const detail::Strips s(g.rows, g.c, false);
   std::vector<T> scale(static_cast<std::size_t>(g.c));
   for (std::size_t i = 0; i < scale.size(); ++i) scale[i] = gamma[i] * inv_std[i];
   const auto means = s.repeated(mean), scales = s.repeated(scale.data()), shifts = s.repeated(beta);
@@ -215,13 +220,14 @@ void batch_norm_backward(const BatchNormGeometry& geometry, const T* x, const T*
                          const T* mean, const T* inv_std, const T* gamma, const T* beta, T* dx, T* dresidual,
                          T* dgamma, T* dbeta) {
   using W = Wide<T>;
-  const detail::Strips s(geometry.rows, geometry.c);
+  const detail::Strips s(geometry.rows, geometry.c, true);
+  const detail::Strips t(geometry.rows, geometry.c, false);
   const auto c = static_cast<std::size_t>(geometry.c);
   std::vector<T> a(c);
   std::vector<W> b(c), k(c);
   for (std::size_t i = 0; i < c; ++i)
     a[i] = gamma[i] * inv_std[i];  // as in the forward pass, for the sign of y
-  const auto slopes = s.repeated(a.data()), shifts = s.repeated(beta), centres = s.repeated(mean);
+  const auto slopes = t.repeated(a.data()), shifts = t.repeated(beta), centres = t.repeated(mean);
   const W *slope = slopes.data(), *shift = shifts.data();
   T* stored = dresidual ? dresidual : dx;
 
@@ -254,17 +260,17 @@ void batch_norm_backward(const BatchNormGeometry& geometry, const T* x, const T*
       k[i] = static_cast<W>(-scale * sum / n);
     }
     // dx = a·g + b·(x - mean) + k, one a, b and k a channel.
-    const auto bs = s.repeated(b.data()), ks = s.repeated(k.data());
+    const auto bs = t.repeated(b.data()), ks = t.repeated(k.data());
     const T* source = relu_from_y ? stored : dy;
     const auto write = [&](auto past_caches) {
-      s.backwards([&](Index block) {
-        s.template each<T>(block, [&, ps = bs.data(), pk = ks.data(), pm = centres.data()](
+      t.backwards([&](Index block) {
+        t.template each<T>(block, [&, ps = bs.data(), pk = ks.data(), pm = centres.data()](
                                       auto lanes, Index i, Index at, auto strips) {
           using L = decltype(lanes);
           const auto centre = L::load(pm + i), scale = L::load(slope + i), lean = L::load(ps + i),
                      level = L::load(pk + i);
           for (Index j = 0; j < strips; ++j) {
-            const Index e = at + j * s.wide;
+            const Index e = at + j * t.wide;
             const auto d = L::load(x + e) - centre;
             auto grad = L::load(source + e);
             if constexpr (relu_from_x) grad = where_positive(d * scale + L::load(shift + i), grad);
@@ -278,7 +284,7 @@ void batch_norm_backward(const BatchNormGeometry& geometry, const T* x, const T*
         if constexpr (past_caches) finish_stream();
       });
     };
-    detail::with_flag(dx != source && s.streams(dx), write);
+    detail::with_flag(dx != source && t.streams(dx), write);
   };
   using Yes = std::true_type;
   using No = std::false_type;

@@ -33,7 +33,7 @@ struct Strips {
     if (c < 256) wide *= 16 / std::gcd(c, Index{16});
     while (wide < (sums ? 32 : 128)) wide *= 2;
     block = std::max<Index>(8, (sums ? 16384 : 32768) / (wide * group)) * group;
-    grouped = sums || total < Index{3} << 19;  // 6 MB of float
+    grouped = (sums && wide <= 64) || total < Index{3} << 19;  // 6 MB of float
   }
   Index count() const { return (total + wide - 1) / wide; }
   Index blocks() const { return (count() + block - 1) / block; }

@@ -402,6 +402,13 @@ TEST_CASE("any frame has a descriptor, or an error") {
   for (Index i = 0; i < 128; ++i) CHECK(d.at({0, i}) == 0);  // no gradients there
   const std::vector<Keypoint> bad{{.x = 1, .y = 1, .sigma = 1}, {.x = 1, .y = 1, .sigma = 0}};
   CHECK(contains(error_text<ValueError>([&] { sift_descriptors(picture, bad); }), "key point 1"));
+  // Finite, but their squares are not.
+  for (const Keypoint& k :
+       {Keypoint{.x = 3e38f, .y = 3e38f, .sigma = 3e38f}, Keypoint{.x = 25, .y = 25, .sigma = 3e38f},
+        Keypoint{.x = -2e9f, .y = 25, .sigma = 1}, Keypoint{.x = 25, .y = 25, .sigma = 1e-40f}}) {
+    CHECK(
+        contains(error_text<ValueError>([&] { sift_descriptors(picture, std::vector{k}); }), "key point 0"));
+  }
 }
 
 // Lowe's text form: row, column, scale, orientation with y upward, 128 components; their eight directions run

@@ -179,16 +179,19 @@ class Describer {
 }  // namespace detail
 
 // Key points -> (n,128), row i for keypoints[i]; L2 norm 1, or all 0 where the picture has no gradients. The
-// row depends on the picture, the key point and the options only. ValueError for a frame that is not finite,
-// or whose sigma is not positive.
+// row depends on the picture, the key point and the options only. ValueError for a frame that is not finite
+// or beyond 1e9, or whose sigma is not positive.
 inline Tensor<float> describe(const ScaleSpace& space, std::span<const Keypoint> keypoints,
                               const SiftOptions& options = {}) {
   for (std::size_t i = 0; i < keypoints.size(); ++i) {
     const Keypoint& k = keypoints[i];
-    const bool finite =
-        std::isfinite(k.x) && std::isfinite(k.y) && std::isfinite(k.sigma) && std::isfinite(k.angle);
-    require<ValueError>(finite && k.sigma > 0, "sift: key point ", i, " is x ", k.x, ", y ", k.y, ", sigma ",
-                        k.sigma, ", angle ", k.angle, "; expected finite numbers and a positive sigma");
+    // Within these bounds no step below leaves the range of a float.
+    constexpr float most = 1e9f, least = 1e-10f;
+    const bool sound = std::abs(k.x) <= most && std::abs(k.y) <= most && k.sigma >= least &&
+                       k.sigma <= most && std::isfinite(k.angle);
+    require<ValueError>(sound, "sift: key point ", i, " is x ", k.x, ", y ", k.y, ", sigma ", k.sigma,
+                        ", angle ", k.angle,
+                        "; expected x and y within ±1e9, a sigma of 1e-10 to 1e9, a finite angle");
   }
   // By octave and row: neighbours in the picture share cache lines.
   std::vector<std::pair<const float*, Index>> order;

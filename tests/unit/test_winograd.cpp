@@ -21,12 +21,13 @@ Conv2dGeometry geometry(Index n, Index h, Index w, Index c, Index o, Index pad_h
 Conv2dGeometry random_geometry(Rng& rng) {
   const Index pad_h = rng.below(3), pad_w = rng.below(3);
   return geometry(1 + rng.below(3), 3 - std::min<Index>(2, pad_h) + rng.below(13),
-                  3 - std::min<Index>(2, pad_w) + rng.below(13), 16 * (1 + rng.below(4)), 16 * (1 + rng.below(4)), pad_h,
-                  pad_w);
+                  3 - std::min<Index>(2, pad_w) + rng.below(13), 16 * (1 + rng.below(4)),
+                  16 * (1 + rng.below(4)), pad_h, pad_w);
 }
 
 std::string describe(const Conv2dGeometry& g) {
-  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") outputs ", g.o, " padding ", g.pad_h, ",", g.pad_w);
+  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") outputs ", g.o, " padding ", g.pad_h, ",",
+              g.pad_w);
 }
 
 struct Operands {
@@ -53,9 +54,12 @@ void compare(const Conv2dGeometry& g, const Operands& in, double bound, const ch
   cpu::conv2d_forward_reference(g, x.data(), w.data(), bias.data(), y.data());
   cpu::conv2d_backward_data_reference(g, dy.data(), w.data(), dx.data());
   cpu::conv2d_backward_weights_reference(g, x.data(), dy.data(), dw.data());
-  const auto poisoned = [](const Shape& s) { return Tensor<float>::full(s, std::numeric_limits<float>::quiet_NaN()); };
+  const auto poisoned = [](const Shape& s) {
+    return Tensor<float>::full(s, std::numeric_limits<float>::quiet_NaN());
+  };
   auto found_y = poisoned(dy.shape()), found_dx = poisoned(x.shape()), found_dw = poisoned(w.shape());
-  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{in.bias.data()}, found_y.data());
+  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{in.bias.data()},
+                                       found_y.data());
   cpu::winograd_backward_data<float, Isa, F>(g, in.dy.data(), in.w.data(), found_dx.data());
   cpu::winograd_backward_weights<float, Isa, F>(g, in.x.data(), in.dy.data(), found_dw.data());
   CHECK_MESSAGE(error_of(exactly(found_y), y) <= bound, isa, " forward ", describe(g));
@@ -63,10 +67,11 @@ void compare(const Conv2dGeometry& g, const Operands& in, double bound, const ch
   CHECK_MESSAGE(error_of(exactly(found_dw), dw) <= bound, isa, " backward weights ", describe(g));
 
   auto rectified = poisoned(dy.shape());
-  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{in.bias.data(), true},
-                                       rectified.data());
+  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(),
+                                       cpu::BiasRelu<float>{in.bias.data(), true}, rectified.data());
   bool same = true;
-  for (Index i = 0; i < y.numel(); ++i) same = same && rectified.data()[i] == std::max(0.0f, found_y.data()[i]);
+  for (Index i = 0; i < y.numel(); ++i)
+    same = same && rectified.data()[i] == std::max(0.0f, found_y.data()[i]);
   CHECK_MESSAGE(same, isa, " ReLU ", describe(g));
 }
 
@@ -108,7 +113,8 @@ TEST_CASE("Winograd: the same bits with one, two and three threads") {
       Results r{Tensor<float>(in.dy.shape()), Tensor<float>(in.x.shape()), Tensor<float>(in.w.shape())};
       cpu::with_best_isa([&](auto isa) {
         using Isa = decltype(isa);
-        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{}, r.y.data());
+        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{},
+                                                          r.y.data());
         cpu::winograd_backward_data<float, Isa, cpu::Winograd4>(g, in.dy.data(), in.w.data(), r.dx.data());
         cpu::winograd_backward_weights<float, Isa, cpu::Winograd4>(g, in.x.data(), in.dy.data(), r.dw.data());
       });
@@ -131,8 +137,8 @@ TEST_CASE("Winograd: a NaN in the picture reaches every output that it touches")
   in.x.at({0, 5, 5, 3}) = std::numeric_limits<float>::quiet_NaN();
   Tensor<float> y(in.dy.shape());
   cpu::with_best_isa([&](auto isa) {
-    cpu::winograd_forward<float, decltype(isa), cpu::Winograd4>(g, in.x.data(), in.w.data(),
-                                                                cpu::BiasRelu<float>{nullptr, true}, y.data());
+    cpu::winograd_forward<float, decltype(isa), cpu::Winograd4>(
+        g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{nullptr, true}, y.data());
   });
   for (Index dy = 4; dy <= 6; ++dy) {
     for (Index dx = 4; dx <= 6; ++dx) CHECK(std::isnan(y.at({0, dy, dx, 7})));
@@ -144,5 +150,6 @@ TEST_CASE("convolution: the model of costs picks what suits the shape") {
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 64, 64, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd2);
   CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::gemm);
-  CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() == ConvMethod::gemm);  // 24 channels do not fit
+  CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() ==
+        ConvMethod::gemm);  // 24 channels do not fit
 }

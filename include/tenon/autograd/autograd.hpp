@@ -9,5 +9,6 @@
 #include "tenon/autograd/activations.hpp"
 #include "tenon/autograd/conv.hpp"
 #include "tenon/autograd/pool.hpp"
+#include "tenon/autograd/conv_pool.hpp"
 #include "tenon/autograd/batchnorm.hpp"
 #include "tenon/autograd/grad_check.hpp"

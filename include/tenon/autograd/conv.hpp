@@ -48,6 +48,12 @@ inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv
   return g;
 }
 
+template <class T, class D>
+void check_conv2d_bias(const Var<T, D>& bias, const Var<T, D>& weight, const Conv2dGeometry& g) {
+  require<ShapeError>(!bias.defined() || bias.shape() == Shape{g.o}, "conv2d: bias ",
+                      bias.defined() ? bias.shape() : Shape{}, " for weight ", weight.shape());
+}
+
 }  // namespace detail
 
 // x (N,H,W,C), weight (O,KH,KW,C/groups), bias (O) or undefined -> (N,H',W',O),
@@ -55,23 +61,22 @@ inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv
 template <class T, class D>
 Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias, const Conv2dParameters& p = {}) {
   const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), p);
-  require<ShapeError>(!bias.defined() || bias.shape() == Shape{g.o}, "conv2d: bias ",
-                      bias.defined() ? bias.shape() : Shape{}, " for weight ", weight.shape());
+  detail::check_conv2d_bias(bias, weight, g);
   Tensor<T, D> y({g.n, g.oh, g.ow, g.o});
   if (y.numel() > 0) {
     Backend<D>::conv2d_forward(g, x.value().data(), weight.value().data(),
                                bias.defined() ? bias.value().data() : nullptr, y.data());
   }
-  return record(y, {x, weight, bias}, [=](const Tensor<T, D>& dy) {
+  return record(std::move(y), {x, weight, bias}, [=](const Tensor<T, D>& dy) {
     if (x.requires_grad()) {
       Tensor<T, D> dx(x.shape());
       Backend<D>::conv2d_backward_data(g, dy.data(), weight.value().data(), dx.data());
-      x.accumulate(dx);
+      x.accumulate(std::move(dx));
     }
     if (weight.requires_grad()) {
       Tensor<T, D> dw(weight.shape());
       Backend<D>::conv2d_backward_weights(g, x.value().data(), dy.data(), dw.data());
-      weight.accumulate(dw);
+      weight.accumulate(std::move(dw));
     }
     if (bias.requires_grad()) bias.accumulate(sum(dy, {.axes = {0, 1, 2}}));
   });

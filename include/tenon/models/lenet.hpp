@@ -35,8 +35,8 @@ struct LeNet5 {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = pool(relu(conv1(x)));   // (N,14,14,6)
-    y = pool(relu(conv2(y)));        // (N,5,5,16)
+    auto y = nn::conv_relu_pool(conv1, relu, pool, x);  // (N,14,14,6)
+    y = nn::conv_relu_pool(conv2, relu, pool, y);       // (N,5,5,16)
     return fc3(relu(fc2(relu(fc1(flatten(y))))));
   }
 };
@@ -101,8 +101,8 @@ struct LeNetTwin {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = pool(relu(conv1(block1(x))));  // (N,14,14,6)
-    y = pool(relu(conv2(block2(y))));       // (N,5,5,16)
+    auto y = nn::conv_relu_pool(conv1, relu, pool, block1(x));  // (N,14,14,6)
+    y = nn::conv_relu_pool(conv2, relu, pool, block2(y));       // (N,5,5,16)
     return fc3(relu(fc2(relu(fc1(flatten(block3(y)))))));
   }
 };

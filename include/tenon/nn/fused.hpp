@@ -4,7 +4,9 @@
 
 #include <concepts>
 
+#include "tenon/autograd/conv_pool.hpp"
 #include "tenon/nn/batchnorm.hpp"
+#include "tenon/nn/conv.hpp"
 #include "tenon/nn/layers.hpp"
 
 namespace tenon::nn {
@@ -30,6 +32,13 @@ template <class T, class D, int Rank>
 Var<T, D> norm_add_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var<T, D>& x,
                         const Var<T, D>& shortcut) {
   return norm_add_relu(norm, relu, x, [&] { return shortcut; });
+}
+
+// pool(relu(conv(x)))
+template <class T, class D>
+Var<T, D> conv_relu_pool(const Conv2d<T, D>& conv, const ReLU& relu, const MaxPool2d& pool, const Var<T, D>& x) {
+  if (detail::observer) return pool(relu(conv(x)));  // whoever looks at the layers sees what each of them gives
+  return conv2d_relu_max_pool2d(x, conv.weight, conv.bias, conv.geometry, pool.window);
 }
 
 }  // namespace tenon::nn

@@ -4,6 +4,7 @@
 
 #include "tenon/backend/cpu/batchnorm.hpp"
 #include "tenon/backend/cpu/conv.hpp"
+#include "tenon/backend/cpu/conv_pool.hpp"
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/gemm.hpp"
 #include "tenon/backend/cpu/pool.hpp"
@@ -73,6 +74,20 @@ struct Backend<Cpu> {
   }
   template <class T> static void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
     cpu::conv2d_backward_weights(g, x, dy, dw);
+  }
+
+  // Convolution, ReLU and maximum pooling in one, where conv_pool_fits says so.
+  static bool conv_pool_fits(const Conv2dGeometry& g, const Pool2dGeometry& p) { return cpu::conv_pool_fits(g, p); }
+  static Index conv_pool_codes(const Conv2dGeometry& g, const Pool2dGeometry& p) { return cpu::conv_pool_codes(g, p); }
+  template <class T>
+  static void conv_pool_forward(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w, const T* bias,
+                                T* y, std::uint8_t* codes) {
+    cpu::conv_pool_forward(g, p, x, w, bias, y, codes);
+  }
+  template <class T>
+  static void conv_pool_backward(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w, const T* dy,
+                                 const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
+    cpu::conv_pool_backward(g, p, x, w, dy, codes, dx, dw, dbias);
   }
 
   template <class T> static void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance) {

@@ -3,30 +3,45 @@
 #pragma once
 
 #include "tenon/backend/cpu/conv_gemm.hpp"
+#include "tenon/backend/cpu/conv_lanes.hpp"
 #include "tenon/backend/cpu/winograd.hpp"
 #include "tenon/core/scalar.hpp"
 
 namespace tenon::cpu {
 
-enum class ConvMethod { gemm, winograd2, winograd4 };
+enum class ConvMethod { gemm, winograd2, winograd4, lanes };
 
 inline const char* name(ConvMethod m) {
-  return m == ConvMethod::gemm ? "implicit GEMM" : m == ConvMethod::winograd2 ? "Winograd F(2,3)" : "Winograd F(4,3)";
+  switch (m) {
+    case ConvMethod::gemm:
+      return "implicit GEMM";
+    case ConvMethod::winograd2:
+      return "Winograd F(2,3)";
+    case ConvMethod::winograd4:
+      return "Winograd F(4,3)";
+    case ConvMethod::lanes:
+      return "pictures in lanes";
+  }
+  return "";
 }
 
-// What each method would take, in milliseconds of one core; infinite where it does not apply. The rates were measured
-// on the machine of bench/RESULTS.md: what counts is their ratios, which are much the same elsewhere.
+// What each method would take, in milliseconds of one core; infinite where it does not apply. The rates were
+// measured on the machine of bench/RESULTS.md: what counts is their ratios, which are much the same
+// elsewhere.
 struct ConvCosts {
-  double gemm, winograd2, winograd4;
+  double gemm, winograd2, winograd4, lanes;
 
   ConvMethod best() const {
-    if (gemm <= winograd2 && gemm <= winograd4) return ConvMethod::gemm;
-    return winograd2 < winograd4 ? ConvMethod::winograd2 : ConvMethod::winograd4;
+    const double least = std::min({gemm, winograd2, winograd4, lanes});
+    if (least == gemm) return ConvMethod::gemm;
+    if (least == lanes) return ConvMethod::lanes;
+    return least == winograd2 ? ConvMethod::winograd2 : ConvMethod::winograd4;
   }
 };
 
 inline ConvCosts conv_costs(const Conv2dGeometry& g) {
-  constexpr double multiply_adds = 1e8, cached = 5e7, far = 2e7;  // a millisecond: products, bytes within reach, bytes
+  constexpr double multiply_adds = 1e8, cached = 5e7,
+                   far = 2e7;  // a millisecond: products, bytes within reach, bytes
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&](int m) {
     if (!winograd_fits(g)) return std::numeric_limits<double>::infinity();
@@ -34,45 +49,71 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
     const double tiles = static_cast<double>(g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m));
     return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 12 / far);
   };
-  return {products / multiply_adds, winograd(2), winograd(4)};
+  // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy what they read.
+  const double filled =
+      static_cast<double>((g.group_out() + 15) / 16 * 16) / static_cast<double>(g.group_out());
+  const double patches = products / static_cast<double>(g.group_out()),
+               values = static_cast<double>(g.n * (g.h * g.w * g.c + g.oh * g.ow * g.o));
+  const double blocks = static_cast<double>((g.n + 15) / 16 * 16) / static_cast<double>(g.n);
+  return {.gemm = products * filled / multiply_adds + (g.pointwise() ? 0 : patches * 4 / cached),
+          .winograd2 = winograd(2),
+          .winograd4 = winograd(4),
+          .lanes = conv_lanes_fits(g) ? blocks * (products / 0.8 / multiply_adds + values * 4 / far)
+                                      : std::numeric_limits<double>::infinity()};
 }
 
 namespace detail {
 
-// Calls use(isa) or use(isa, F{}) for the chosen method. Winograd's rounding error is for float to bear, not for double.
-template <class T, class Gemm, class Winograd>
-void with_conv_method(const Conv2dGeometry& g, const Gemm& gemm, const Winograd& winograd) {
-  with_best_isa([&](auto isa) {
-    if constexpr (std::same_as<T, float>) {
-      const ConvMethod method = conv_costs(g).best();
-      if (method == ConvMethod::winograd2) return winograd(isa, Winograd2{});
-      if (method == ConvMethod::winograd4) return winograd(isa, Winograd4{});
-    }
-    gemm(isa);
-  });
+// Calls use(isa, method). Winograd's rounding error is for float to bear, not for double.
+template <class T, class Use>
+void with_conv_method(const Conv2dGeometry& g, const Use& use) {
+  ConvCosts costs = conv_costs(g);
+  if constexpr (!std::same_as<T, float>)
+    costs.winograd2 = costs.winograd4 = std::numeric_limits<double>::infinity();
+  with_best_isa([&](auto isa) { use(isa, costs.best()); });
 }
 
 }  // namespace detail
 
 template <class T>
 void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
-  detail::with_conv_method<T>(
-      g, [&](auto isa) { conv2d_forward_gemm<T, decltype(isa)>(g, x, w, finish, y); },
-      [&](auto isa, auto form) { winograd_forward<T, decltype(isa), decltype(form)>(g, x, w, finish, y); });
+  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+    using Isa = decltype(isa);
+    if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w, finish, y);
+    if constexpr (std::same_as<T, float>) {
+      if (method == ConvMethod::winograd2) return winograd_forward<T, Isa, Winograd2>(g, x, w, finish, y);
+      if (method == ConvMethod::winograd4) return winograd_forward<T, Isa, Winograd4>(g, x, w, finish, y);
+    }
+    conv2d_forward_gemm<T, Isa>(g, x, w, finish, y);
+  });
 }
 
 template <class T>
 void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-  detail::with_conv_method<T>(
-      g, [&](auto isa) { conv2d_backward_data_gemm<T, decltype(isa)>(g, dy, w, dx); },
-      [&](auto isa, auto form) { winograd_backward_data<T, decltype(isa), decltype(form)>(g, dy, w, dx); });
+  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+    using Isa = decltype(isa);
+    if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
+      return conv2d_backward_data_lanes<T, Isa>(g, dy, w, dx);
+    }
+    if constexpr (std::same_as<T, float>) {
+      if (method == ConvMethod::winograd2) return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, dx);
+      if (method == ConvMethod::winograd4) return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, dx);
+    }
+    conv2d_backward_data_gemm<T, Isa>(g, dy, w, dx);
+  });
 }
 
 template <class T>
 void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
-  detail::with_conv_method<T>(
-      g, [&](auto isa) { conv2d_backward_weights_gemm<T, decltype(isa)>(g, x, dy, dw); },
-      [&](auto isa, auto form) { winograd_backward_weights<T, decltype(isa), decltype(form)>(g, x, dy, dw); });
+  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+    using Isa = decltype(isa);
+    if (method == ConvMethod::lanes) return conv2d_backward_weights_lanes<T, Isa>(g, x, dy, dw);
+    if constexpr (std::same_as<T, float>) {
+      if (method == ConvMethod::winograd2) return winograd_backward_weights<T, Isa, Winograd2>(g, x, dy, dw);
+      if (method == ConvMethod::winograd4) return winograd_backward_weights<T, Isa, Winograd4>(g, x, dy, dw);
+    }
+    conv2d_backward_weights_gemm<T, Isa>(g, x, dy, dw);
+  });
 }
 
 }  // namespace tenon::cpu

@@ -1,5 +1,5 @@
-// What a convolution does to its output while it is in a register or in the first-level cache, instead of in a pass of
-// its own over memory.
+// What a convolution does to its output while it is in a register or in the first-level cache, instead of in
+// a pass of its own over memory.
 #pragma once
 
 #include "tenon/backend/cpu/isa.hpp"

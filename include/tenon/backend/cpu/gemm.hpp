@@ -51,7 +51,8 @@ struct LeaveAsIs {
 
 namespace detail {
 
-// Blocks of A and B, in tiles: A's (128 × 256) stays in the second-level cache, B's streams through the first.
+// Blocks of A and B, in tiles: A's (128 × 256) stays in the second-level cache, B's streams through the
+// first.
 inline constexpr Index rows_of_block = 128, columns_of_block = 512;
 
 // One block of C: rows [i0, i0 + height), panels [first_panel, last_panel) of the packed columns from j0.
@@ -68,7 +69,8 @@ struct BlockProduct {
   Index padded_depth() const { return (depth + PackA::chunk - 1) / PackA::chunk * PackA::chunk; }
   Index room(Index height) const { return (height + Rows - 1) / Rows * Rows * padded_depth(); }
 
-  [[gnu::always_inline]] void operator()(Index i0, Index height, Index first_panel, Index last_panel, T* packed) const {
+  [[gnu::always_inline]] void operator()(Index i0, Index height, Index first_panel, Index last_panel,
+                                         T* packed) const {
     const Index panel_a = Rows * padded_depth();
     for (Index i = 0; i < height; i += Rows) {
       const Index count = std::min<Index>(Rows, height - i);
@@ -101,7 +103,8 @@ struct BlockProduct {
           multiply_tile<T, Isa, Rows, Vectors, PackA::chunk>(depth, a, b, false, tile, columns);
           for (Index r = 0; r < count; ++r) {
             T* to = out + r * ldc;
-            for (Index q = 0; q < width; ++q) to[q] = add ? to[q] + tile[r * columns + q] : tile[r * columns + q];
+            for (Index q = 0; q < width; ++q)
+              to[q] = add ? to[q] + tile[r * columns + q] : tile[r * columns + q];
           }
         }
         if (last) {
@@ -135,12 +138,14 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
         });
       });
       // Tasks: blocks of rows; where those are too few for the threads, the columns are cut as well.
-      const BlockProduct<T, Isa, Rows, Vectors, PackA, Finish> product{g, pack_a, finish, c, ldc, j0, p0, depth,
-                                                                       packed_b.data()};
+      const BlockProduct<T, Isa, Rows, Vectors, PackA, Finish> product{g,  pack_a, finish,         c, ldc, j0,
+                                                                       p0, depth,  packed_b.data()};
       const bool small = g.m * width * depth < 200000;
-      const Index cuts = small ? 1 : std::clamp<Index>(2 * thread_count() / std::max<Index>(1, row_blocks), 1, panels);
+      const Index cuts =
+          small ? 1 : std::clamp<Index>(2 * thread_count() / std::max<Index>(1, row_blocks), 1, panels);
       const auto task = [&](Index job) {
-        const Index i0 = job / cuts * rows_of_block, height = std::min(rows_of_block, g.m - i0), cut = job % cuts;
+        const Index i0 = job / cuts * rows_of_block, height = std::min(rows_of_block, g.m - i0),
+                    cut = job % cuts;
         Scratch<T> packed_a(product.room(height));
         CompiledFor<Isa>::run(
             [&] { product(i0, height, cut * panels / cuts, (cut + 1) * panels / cuts, packed_a.data()); });
@@ -158,7 +163,8 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
   if (threads > 1 && row_blocks < 2 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
     const Index wanted = std::min(columns_of_block, g.n / (4 * threads));
     const Index width = std::max<Index>(1, wanted / columns) * columns;
-    parallel_for((g.n + width - 1) / width, [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
+    parallel_for((g.n + width - 1) / width,
+                 [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
   } else {
     for (Index j0 = 0; j0 < g.n; j0 += columns_of_block) stripe(j0, std::min(columns_of_block, g.n - j0));
   }
@@ -166,9 +172,10 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
 
 }  // namespace detail
 
-// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a row.
-//   pack_a(range, rows, out)     writes a panel of `rows` rows as microkernel.hpp lays it out, PackA::chunk its chunk
-//   pack_b(range, columns, out)  writes out[p·columns + j]
+// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a
+// row.
+//   pack_a(range, rows, out)     writes a panel of `rows` rows as microkernel.hpp lays it out, PackA::chunk
+//   its chunk pack_b(range, columns, out)  writes out[p·columns + j]
 template <class T, class Isa, class PackA, class PackB, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
                   const Finish& finish = {}) {
@@ -180,8 +187,8 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
   detail::gemm_blocked<T, Isa, Isa::rows, Isa::vectors>(g, pack_a, pack_b, c, ldc, finish);
 }
 
-// Packers for a stored matrix. Of A, element (i, p) is at data[i·stride + p], or at data[p·stride + i] where the
-// matrix is stored transposed.
+// Packers for a stored matrix. Of A, element (i, p) is at data[i·stride + p], or at data[p·stride + i] where
+// the matrix is stored transposed.
 template <class T>
 struct MatrixRows {
   static constexpr Index chunk = row_runs;
@@ -246,7 +253,9 @@ void gemm(const GemmGeometry& g, const T* a, const T* b, T* c) {
   if (g.batch > 1) {
     GemmGeometry single = g;
     single.batch = 1;
-    const auto one = [&](Index i) { gemm(single, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c); };
+    const auto one = [&](Index i) {
+      gemm(single, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c);
+    };
     if (g.m * g.n * g.k < 1000000) return parallel_for(g.batch, one);
     for (Index i = 0; i < g.batch; ++i) one(i);
     return;

@@ -10,11 +10,18 @@
 
 namespace tenon::cpu {
 
-// `bytes` of a vector register; `rows` × `vectors` is the register tile of matrix multiplication: accumulators,
-// with `vectors` registers for B and one for A. Eight or more accumulators hide the latency of multiply-add.
-struct Baseline { static constexpr int bytes = 16, rows = 6, vectors = 2; };  // 16 registers: SSE2, NEON
-struct Avx2 { static constexpr int bytes = 32, rows = 6, vectors = 2; };      // 16 registers
-struct Avx512 { static constexpr int bytes = 64, rows = 8, vectors = 2; };    // 32 registers
+// `bytes` of a vector register; `rows` × `vectors` is the register tile of matrix multiplication:
+// accumulators, with `vectors` registers for B and one for A. Eight or more accumulators hide the latency of
+// multiply-add.
+struct Baseline {
+  static constexpr int bytes = 16, rows = 6, vectors = 2;
+};  // 16 registers: SSE2, NEON
+struct Avx2 {
+  static constexpr int bytes = 32, rows = 6, vectors = 2;
+};  // 16 registers
+struct Avx512 {
+  static constexpr int bytes = 64, rows = 8, vectors = 2;
+};  // 32 registers
 
 // A vector register of T.
 template <class T, class Isa>
@@ -34,6 +41,13 @@ template <class T, class Isa>
 template <class T, class Isa>
 [[gnu::always_inline]] inline void store(const Vec<T, Isa>& v, T* p) {
   __builtin_memcpy(p, &v, sizeof(v));
+}
+
+// From an address that is a multiple of the register's size, once: a compiler would rather read a value from
+// memory at each use than hold it, which is the slower where loads are what limits a loop.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void load_once(const T* p, Vec<T, Isa>& v) {
+  v = *reinterpret_cast<const volatile Vec<T, Isa>*>(p);
 }
 
 // Runs a function as compiled for an instruction set, with what it calls inlined. It must not start parallel
@@ -66,15 +80,18 @@ struct CompiledFor<Avx512> {
 // Calls use(Isa{}) with the widest instruction set of this processor.
 template <class Use>
 void with_best_isa(Use&& use) {
-  static const int level = __builtin_cpu_supports("avx512f") ? 2
-                           : (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) ? 1 : 0;
+  static const int level = __builtin_cpu_supports("avx512f")                                   ? 2
+                           : (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) ? 1
+                                                                                               : 0;
   if (level == 2) return use(Avx512{});
   if (level == 1) return use(Avx2{});
   use(Baseline{});
 }
 #else
 template <class Use>
-void with_best_isa(Use&& use) { use(Baseline{}); }
+void with_best_isa(Use&& use) {
+  use(Baseline{});
+}
 #endif
 
 }  // namespace tenon::cpu

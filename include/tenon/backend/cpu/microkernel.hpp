@@ -5,21 +5,21 @@
 
 namespace tenon::cpu {
 
-// Most terms of a packed block: 8 rows of A (8 KB) and 32 columns of B (32 KB) then share the 48 KB first-level
-// cache with the rows of C.
+// Most terms of a packed block: 8 rows of A (8 KB) and 32 columns of B (32 KB) then share the 48 KB
+// first-level cache with the rows of C.
 inline constexpr Index gemm_depth = 256;
 
 // The two ways in which a packed panel of A (rows,depth) may lie in memory. Element (i,p) is at
 //   (p/chunk)·chunk·rows + i·chunk + p%chunk:
-// runs of 16 terms a row, as rows of a matrix and patches of a picture are copied, or with chunk 1 the rows side
-// by side, as a transposed matrix is copied.
+// runs of 16 terms a row, as rows of a matrix and patches of a picture are copied, or with chunk 1 the rows
+// side by side, as a transposed matrix is copied.
 inline constexpr Index row_runs = 16, rows_interleaved = 1;
 
-// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. a as above, in a panel that may have
-// more rows than the tile; b[p·columns + j].
+// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. a as above, in a panel that may
+// have more rows than the tile; b[p·columns + j].
 template <class T, class Isa, int Rows, int Vectors, Index Chunk, int PanelRows = Rows>
-[[gnu::always_inline]] inline void multiply_tile(Index depth, const T* __restrict a, const T* __restrict b, bool add,
-                                                 T* __restrict c, Index ldc) {
+[[gnu::always_inline]] inline void multiply_tile(Index depth, const T* __restrict a, const T* __restrict b,
+                                                 bool add, T* __restrict c, Index ldc) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   V sum[Rows][Vectors] = {};
@@ -54,9 +54,7 @@ template <class T, class Isa, int Rows, int Vectors, Index Chunk, int PanelRows 
 // The tile as compiled for an instruction set.
 template <class T, class Isa, int Rows, int Vectors, Index Chunk>
 void run_tile(Index depth, const T* a, const T* b, bool add, T* c, Index ldc) {
-  CompiledFor<Isa>::run([=] {
-    multiply_tile<T, Isa, Rows, Vectors, Chunk>(depth, a, b, add, c, ldc);
-  });
+  CompiledFor<Isa>::run([=] { multiply_tile<T, Isa, Rows, Vectors, Chunk>(depth, a, b, add, c, ldc); });
 }
 
 }  // namespace tenon::cpu

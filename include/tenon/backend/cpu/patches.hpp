@@ -1,8 +1,8 @@
 // Patches: the windows that a convolution slides over a picture, read straight from the picture.
 //
-// Row r of the (never stored) patch matrix belongs to the r-th point (n, gy, gx) of a grid; its columns are the
-// taps (ty, tx, c), found at x[n, gy·stride + offset_y[ty], gx·stride + offset_x[tx], c] or zero outside the
-// picture. Matrix multiplication packs its operands from here: convolution without an im2col matrix.
+// Row r of the (never stored) patch matrix belongs to the r-th point (n, gy, gx) of a grid; its columns are
+// the taps (ty, tx, c), found at x[n, gy·stride + offset_y[ty], gx·stride + offset_x[tx], c] or zero outside
+// the picture. Matrix multiplication packs its operands from here: convolution without an im2col matrix.
 #pragma once
 
 #include <vector>
@@ -13,10 +13,10 @@ namespace tenon::cpu {
 
 template <class T>
 struct Patches {
-  const T* x = nullptr;     // (n,h,w,c)
+  const T* x = nullptr;  // (n,h,w,c)
   Index h = 0, w = 0;
-  Index c = 0;              // channels of x
-  Index group_c = 0;        // channels that a patch takes, from first_c
+  Index c = 0;        // channels of x
+  Index group_c = 0;  // channels that a patch takes, from first_c
   Index first_c = 0;
   Index grid_h = 0, grid_w = 0;
   Index stride_h = 1, stride_w = 1;
@@ -61,7 +61,8 @@ class PatchPieces {
           copy_run(line + x0 * p_.c + piece.start, piece.length, to);
         } else {
           const Index start = x0 * p_.c + piece.start, width = p_.w * p_.c;
-          for (Index q = 0; q < piece.length; ++q) to[q] = start + q >= 0 && start + q < width ? line[start + q] : T(0);
+          for (Index q = 0; q < piece.length; ++q)
+            to[q] = start + q >= 0 && start + q < width ? line[start + q] : T(0);
         }
         to += piece.length;
       }

@@ -36,8 +36,8 @@ template <class T, class Isa>
 
 // out[j·out_stride + i] = in[i·in_stride + j] for a (rows,columns) block.
 template <class T, class Isa>
-[[gnu::always_inline]] inline void transpose_block(const T* in, Index in_stride, Index rows, Index columns, T* out,
-                                                   Index out_stride) {
+[[gnu::always_inline]] inline void transpose_block(const T* in, Index in_stride, Index rows, Index columns,
+                                                   T* out, Index out_stride) {
   constexpr Index n = lanes_of<T, Isa>;
   Index i = 0;
   for (; i + n <= rows; i += n) {

@@ -1,8 +1,9 @@
 // 3×3 convolution with stride 1 by Winograd's method, forward and both gradients (Lavin & Gray 2016).
 //
-// The picture is cut into tiles of m×m outputs. Each tile's (m+2)×(m+2) inputs are transformed, which leaves, for
-// each of the (m+2)² positions, one matrix product over the channels: tiles × C times C × O. The transforms move
-// whole registers of channels, so they write the operands in just the order in which the register tile reads them.
+// The picture is cut into tiles of m×m outputs. Each tile's (m+2)×(m+2) inputs are transformed, which leaves,
+// for each of the (m+2)² positions, one matrix product over the channels: tiles × C times C × O. The
+// transforms move whole registers of channels, so they write the operands in just the order in which the
+// register tile reads them.
 #pragma once
 
 #include "tenon/backend/cpu/epilogue.hpp"
@@ -13,8 +14,9 @@ namespace tenon::cpu {
 
 // Channels come in runs of 16 here: one register of the widest instruction set, a chunk of a packed row.
 inline bool winograd_fits(const Conv2dGeometry& g) {
-  return g.kh == 3 && g.kw == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 && g.dilation_w == 1 &&
-         g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 && g.pad_h <= 2 && g.pad_w <= 2;
+  return g.kh == 3 && g.kw == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
+         g.dilation_w == 1 && g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 && g.pad_h <= 2 &&
+         g.pad_w <= 2;
 }
 
 // The tiles of a batch of pictures (n,h,w,c): the outputs of tile (n,ty,tx) are rows m·ty …, columns m·tx … .
@@ -23,21 +25,29 @@ struct WinogradTiles {
   Index n, down, across;
 
   WinogradTiles(Index pictures, Index out_h, Index out_w)
-      : n(pictures), down((out_h + F::outputs - 1) / F::outputs), across((out_w + F::outputs - 1) / F::outputs) {}
+      : n(pictures),
+        down((out_h + F::outputs - 1) / F::outputs),
+        across((out_w + F::outputs - 1) / F::outputs) {}
   Index count() const { return n * down * across; }
 };
 
 // Reads or writes a square window of a picture batch, one register of channels a pixel; outside it is zero.
 template <class T, class Isa, int Size>
 struct PictureWindow {
-  Index y, x;                          // of the window's first pixel, may lie outside
-  Index top, bottom, left, right;      // the part that lies inside, within the window
-  Index row, pixel;                    // values from one to the next
-  Index start;                         // of the window's first pixel in the batch
+  Index y, x;                      // of the window's first pixel, may lie outside
+  Index top, bottom, left, right;  // the part that lies inside, within the window
+  Index row, pixel;                // values from one to the next
+  Index start;                     // of the window's first pixel in the batch
 
   PictureWindow(Index picture, Index first_y, Index first_x, Index h, Index w, Index c)
-      : y(first_y), x(first_x), top(std::max<Index>(0, -y)), bottom(std::min<Index>(Size, h - y)),
-        left(std::max<Index>(0, -x)), right(std::min<Index>(Size, w - x)), row(w * c), pixel(c),
+      : y(first_y),
+        x(first_x),
+        top(std::max<Index>(0, -y)),
+        bottom(std::min<Index>(Size, h - y)),
+        left(std::max<Index>(0, -x)),
+        right(std::min<Index>(Size, w - x)),
+        row(w * c),
+        pixel(c),
         start(((picture * h + y) * w + x) * c) {}
   bool whole() const { return top == 0 && left == 0 && bottom == Size && right == Size; }
 
@@ -80,7 +90,8 @@ inline Index position_stride(Index values) { return values + row_runs; }
 
 }  // namespace detail
 
-// ---- forward, and backward to the data as the forward pass of the turned weights ---------------------------
+// ---- forward, and backward to the data as the forward pass of the turned weights
+// ---------------------------
 
 // The transformed weights U, a matrix (in,out) a position, as panels: U[position][panel][i][j].
 template <class T, class Isa, class F, int Vectors>
@@ -92,12 +103,13 @@ class WinogradWeights {
 
   // w (O,3,3,C). For backward_data inputs and outputs change places and the taps turn by 180°.
   WinogradWeights(const T* w, Index o, Index c, Use use)
-      : in_(use == Use::forward ? c : o), panels_(((use == Use::forward ? o : c) + columns - 1) / columns),
-        stride_(detail::position_stride(panels_ * in_ * columns)), data_(positions * stride_) {
+      : in_(use == Use::forward ? c : o),
+        panels_(((use == Use::forward ? o : c) + columns - 1) / columns),
+        stride_(detail::position_stride(panels_ * in_ * columns)),
+        data_(positions * stride_) {
     if (use == Use::forward) {
-      parallel_for((o + lanes - 1) / lanes, [&](Index job) {
-        CompiledFor<Isa>::run([&] { from_rows(w, job * lanes, o, c); });
-      });
+      parallel_for((o + lanes - 1) / lanes,
+                   [&](Index job) { CompiledFor<Isa>::run([&] { from_rows(w, job * lanes, o, c); }); });
     } else {
       parallel_for(o, [&](Index job) { CompiledFor<Isa>::run([&] { from_columns(w, job, c); }); });
     }
@@ -158,7 +170,8 @@ struct WinogradConvolution {
   const Finish& finish;
   WinogradTiles<F> tiles;
 
-  // Tiles [first, first + count), a multiple of Rows but for the last block. Inside a parallel loop it runs serially.
+  // Tiles [first, first + count), a multiple of Rows but for the last block. Inside a parallel loop it runs
+  // serially.
   void block(Index first, Index count) const {
     const Index groups = (count + Rows - 1) / Rows, width = weights.panels() * columns;
     const Index stride_v = detail::position_stride(groups * Rows * in);
@@ -172,9 +185,9 @@ struct WinogradConvolution {
         for (Index panel = 0; panel < weights.panels(); ++panel) {
           const T* b = weights.panel(i, panel);
           for (Index group = 0; group < groups; ++group) {
-            multiply_tile<T, Isa, Rows, Vectors, row_runs>(in, v.data() + i * stride_v + group * Rows * in, b, false,
-                                                           m.data() + i * stride_m + group * Rows * width + panel * columns,
-                                                           width);
+            multiply_tile<T, Isa, Rows, Vectors, row_runs>(
+                in, v.data() + i * stride_v + group * Rows * in, b, false,
+                m.data() + i * stride_m + group * Rows * width + panel * columns, width);
           }
         }
       });
@@ -185,12 +198,14 @@ struct WinogradConvolution {
   }
 
  private:
-  [[gnu::always_inline]] void transform_input(Index first, Index count, Index group, T* v, Index stride) const {
+  [[gnu::always_inline]] void transform_input(Index first, Index count, Index group, T* v,
+                                              Index stride) const {
     T* panel = v + group * Rows * in;
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const Index tile = first + group * Rows + i, tx = tile % tiles.across, ty = tile / tiles.across % tiles.down;
-      const PictureWindow<T, Isa, F::inputs> window(tile / (tiles.across * tiles.down), ty * F::outputs - pad_h,
-                                                    tx * F::outputs - pad_w, h, w, in);
+      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
+                  ty = tile / tiles.across % tiles.down;
+      const PictureWindow<T, Isa, F::inputs> window(
+          tile / (tiles.across * tiles.down), ty * F::outputs - pad_h, tx * F::outputs - pad_w, h, w, in);
       for (Index c = 0; c < in; c += lanes) {
         V d[positions], u[positions];
         window.read(x + c, d);
@@ -202,10 +217,11 @@ struct WinogradConvolution {
     }
   }
 
-  [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m, Index stride,
-                                               Index width) const {
+  [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m,
+                                               Index stride, Index width) const {
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const Index tile = first + group * Rows + i, tx = tile % tiles.across, ty = tile / tiles.across % tiles.down;
+      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
+                  ty = tile / tiles.across % tiles.down;
       const PictureWindow<T, Isa, F::outputs> window(tile / (tiles.across * tiles.down), ty * F::outputs,
                                                      tx * F::outputs, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
@@ -221,10 +237,11 @@ struct WinogradConvolution {
   }
 };
 
-// ---- the gradient of the weights ---------------------------------------------------------------------------
+// ---- the gradient of the weights
+// ---------------------------------------------------------------------------
 
-// dw (O,3,3,C) from x (n,h,w,C) and dy (n,oh,ow,O). The transformed gradient dU is summed over fixed runs of tiles and
-// then over the runs in order.
+// dw (O,3,3,C) from x (n,h,w,C) and dy (n,oh,ow,O). The transformed gradient dU is summed over fixed runs of
+// tiles and then over the runs in order.
 template <class T, class Isa, class F, int Rows, int Vectors>
 class WinogradWeightGradient {
  public:
@@ -233,8 +250,12 @@ class WinogradWeightGradient {
   static constexpr Index columns = Vectors * lanes;
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
-      : g_(geometry), x_(x_data), dy_(dy_data), tiles_(g_.n, g_.oh, g_.ow),
-        width_((g_.c + columns - 1) / columns * columns), stride_(detail::position_stride(g_.o * width_)) {}
+      : g_(geometry),
+        x_(x_data),
+        dy_(dy_data),
+        tiles_(g_.n, g_.oh, g_.ow),
+        width_((g_.c + columns - 1) / columns * columns),
+        stride_(detail::position_stride(g_.o * width_)) {}
 
   void run(T* dw) const {
     const Index size = positions * stride_;
@@ -272,7 +293,8 @@ class WinogradWeightGradient {
     const Index most = std::clamp<Index>(2 * std::max(g_.c, g_.o), 32, 256);
     for (Index start = first; start < last; start += most) {
       const Index depth = std::min(most, last - start);
-      const Index stride_x = detail::position_stride(depth * width_), stride_y = detail::position_stride(depth * g_.o);
+      const Index stride_x = detail::position_stride(depth * width_),
+                  stride_y = detail::position_stride(depth * g_.o);
       Scratch<T> xs(positions * stride_x), ys(positions * stride_y);
       parallel_ranges(depth, 8, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
@@ -287,7 +309,8 @@ class WinogradWeightGradient {
             for (Index i = 0; i < g_.o; i += Rows) {
               multiply_tile<T, Isa, Rows, Vectors, rows_interleaved, row_runs>(
                   depth, ys.data() + p * stride_y + i / row_runs * row_runs * depth + i % row_runs,
-                  xs.data() + p * stride_x + j * depth, start > first, sums + p * stride_ + i * width_ + j, width_);
+                  xs.data() + p * stride_x + j * depth, start > first, sums + p * stride_ + i * width_ + j,
+                  width_);
             }
           }
         });
@@ -300,8 +323,8 @@ class WinogradWeightGradient {
                                         Index stride_y) const {
     const Index tx = tile % tiles_.across, ty = tile / tiles_.across % tiles_.down,
                 picture = tile / (tiles_.across * tiles_.down);
-    const PictureWindow<T, Isa, F::inputs> in(picture, ty * F::outputs - g_.pad_h, tx * F::outputs - g_.pad_w, g_.h,
-                                              g_.w, g_.c);
+    const PictureWindow<T, Isa, F::inputs> in(picture, ty * F::outputs - g_.pad_h, tx * F::outputs - g_.pad_w,
+                                              g_.h, g_.w, g_.c);
     V u[positions];
     for (Index c = 0; c < width_; c += lanes) {
       V d[positions];
@@ -315,7 +338,8 @@ class WinogradWeightGradient {
 #pragma GCC unroll 36
       for (int p = 0; p < positions; ++p) store<T, Isa>(u[p], to + p * stride_x);
     }
-    const PictureWindow<T, Isa, F::outputs> out(picture, ty * F::outputs, tx * F::outputs, g_.oh, g_.ow, g_.o);
+    const PictureWindow<T, Isa, F::outputs> out(picture, ty * F::outputs, tx * F::outputs, g_.oh, g_.ow,
+                                                g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
       V d[F::outputs * F::outputs];
       out.read(dy_ + o, d);
@@ -333,18 +357,31 @@ class WinogradWeightGradient {
   Index width_, stride_;
 };
 
-// ---- the three directions ----------------------------------------------------------------------------------
+// ---- the three directions
+// ----------------------------------------------------------------------------------
 
 namespace detail {
 
 template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
-void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool data, const Finish& finish, T* y) {
+void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool data, const Finish& finish,
+                       T* y) {
   using Weights = WinogradWeights<T, Isa, F, Vectors>;
   Weights weights(w, g.o, g.c, data ? Weights::Use::backward_data : Weights::Use::forward);
-  const Index h = data ? g.oh : g.h, width = data ? g.ow : g.w, oh = data ? g.h : g.oh, ow = data ? g.w : g.ow;
-  const WinogradConvolution<T, Isa, F, Rows, Vectors, Finish> convolution{
-      h, width, oh, ow, data ? 2 - g.pad_h : g.pad_h, data ? 2 - g.pad_w : g.pad_w, data ? g.o : g.c, data ? g.c : g.o,
-      x, weights, y, finish, WinogradTiles<F>(g.n, oh, ow)};
+  const Index h = data ? g.oh : g.h, width = data ? g.ow : g.w, oh = data ? g.h : g.oh,
+              ow = data ? g.w : g.ow;
+  const WinogradConvolution<T, Isa, F, Rows, Vectors, Finish> convolution{h,
+                                                                          width,
+                                                                          oh,
+                                                                          ow,
+                                                                          data ? 2 - g.pad_h : g.pad_h,
+                                                                          data ? 2 - g.pad_w : g.pad_w,
+                                                                          data ? g.o : g.c,
+                                                                          data ? g.c : g.o,
+                                                                          x,
+                                                                          weights,
+                                                                          y,
+                                                                          finish,
+                                                                          WinogradTiles<F>(g.n, oh, ow)};
   // A block's operands stay in the second-level cache while that leaves the weights enough use.
   const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;

@@ -1,10 +1,12 @@
-// The transforms of Winograd's minimal filtering F(m,3) (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for
-// convolutional neural networks"), along one axis. m outputs of a filter with three taps come from m + 2 inputs d by
+// The transforms of Winograd's minimal filtering F(m,3) (Winograd 1980; Lavin & Gray 2016, "Fast algorithms
+// for convolutional neural networks"), along one axis. m outputs of a filter with three taps come from m + 2
+// inputs d by
 //
 //   y = Aᵀ [ (G g) ⊙ (Bᵀ d) ],
 //
 // with m + 2 multiplications in place of 3m. In two dimensions each transform is applied to columns and rows:
-// F(4×4,3×3) multiplies 36 times where the definition does 144 times. The adjoints (A, Gᵀ) give the gradient of g.
+// F(4×4,3×3) multiplies 36 times where the definition does 144 times. The adjoints (A, Gᵀ) give the gradient
+// of g.
 #pragma once
 
 namespace tenon::cpu {
@@ -99,7 +101,8 @@ struct Winograd4 {
   }
 };
 
-// Applies `line` (From → To values) to the columns and then to the rows of a square: out (To,To) from in (From,From).
+// Applies `line` (From → To values) to the columns and then to the rows of a square: out (To,To) from in
+// (From,From).
 template <int From, int To, class V, class Line>
 [[gnu::always_inline]] inline void apply_both_ways(const V* in, V* out, const Line& line) {
   V half[To * From];

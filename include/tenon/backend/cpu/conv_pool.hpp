@@ -1,0 +1,185 @@
+// Convolution with few channels, ReLU and 2×2 maximum pooling as one pass over a block of pictures: of the
+// convolution's output, four times as large as what is left of it, nothing reaches main memory, forward or
+// backward.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "tenon/backend/cpu/conv_lanes.hpp"
+
+namespace tenon::cpu {
+
+// Windows of 2×2, side by side, over a convolution that the interleaved kernels serve.
+inline bool conv_pool_fits(const Conv2dGeometry& g, const Pool2dGeometry& p) {
+  return conv_lanes_fits(g) && g.stride_h == 1 && g.stride_w == 1 && p.kh == 2 && p.kw == 2 &&
+         p.stride_h == 2 && p.stride_w == 2 && p.pad_h == 0 && p.pad_w == 0;
+}
+
+// Bytes that the forward pass leaves for the backward pass: for each result and lane the position in its
+// window, or 4 where ReLU gave 0 and no gradient passes.
+inline Index conv_pool_codes(const Conv2dGeometry& g, const Pool2dGeometry& p) {
+  return (g.n + 15) / 16 * 16 * p.oh * p.ow * g.o;
+}
+
+namespace detail {
+
+// Integers beside the values of a register, and the bytes that they fit.
+template <class T, class Isa>
+struct PoolCodes {
+  using Integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  typedef Integer Wide __attribute__((vector_size(Isa::bytes)));
+  typedef std::uint8_t Bytes __attribute__((vector_size(lanes_of<T, Isa>)));
+};
+
+// The largest of each window of y, not below 0, and where it was: the first of equals; a NaN wins.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void pool_windows(const InterleavedPictures<T, Isa>& y,
+                                                const InterleavedPictures<T, Isa>& pooled,
+                                                std::uint8_t* codes) {
+  using V = Vec<T, Isa>;
+  using Wide = typename PoolCodes<T, Isa>::Wide;
+  using Bytes = typename PoolCodes<T, Isa>::Bytes;
+  constexpr Index lanes = lanes_of<T, Isa>;
+  for (Index py = 0; py < pooled.h; ++py) {
+    for (Index px = 0; px < pooled.w; ++px) {
+      for (Index o = 0; o < y.c; ++o) {
+        const Index at = o * lanes;
+        V best, other;
+        Wide place = {};
+        load<T, Isa>(y.at(2 * py, 2 * px) + at, best);
+        for (int k = 1; k < 4; ++k) {
+          load<T, Isa>(y.at(2 * py + k / 2, 2 * px + k % 2) + at, other);
+          const Wide better = (other > best) | (other != other);
+          best = better ? other : best;
+          place = better ? Wide{} + k : place;
+        }
+        place = best <= 0 ? Wide{} + 4 : place;
+        best = best < 0 ? V{} : best;
+        store<T, Isa>(best, pooled.at(py, px) + at);
+        const Bytes bytes = __builtin_convertvector(place, Bytes);
+        std::memcpy(codes + ((py * pooled.w + px) * y.c + o) * lanes, &bytes, sizeof(bytes));
+      }
+    }
+  }
+}
+
+// dy: the gradient of each window at the position that its code names, 0 elsewhere. sums: over each channel.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void unpool_windows(const InterleavedPictures<T, Isa>& pooled,
+                                                  const std::uint8_t* codes,
+                                                  const InterleavedPictures<T, Isa>& dy, T* sums) {
+  using V = Vec<T, Isa>;
+  using Wide = typename PoolCodes<T, Isa>::Wide;
+  using Bytes = typename PoolCodes<T, Isa>::Bytes;
+  constexpr Index lanes = lanes_of<T, Isa>;
+  for (Index y = 2 * pooled.h; y < dy.h; ++y) std::fill_n(dy.at(y, 0), dy.w * dy.c * lanes, T(0));
+  for (Index py = 0; py < pooled.h; ++py) {
+    for (Index x = 2 * pooled.w; x < dy.w; ++x) {
+      std::fill_n(dy.at(2 * py, x), dy.c * lanes, T(0));
+      std::fill_n(dy.at(2 * py + 1, x), dy.c * lanes, T(0));
+    }
+  }
+  for (Index o = 0; o < dy.c; ++o) {
+    V sum = {};
+    for (Index py = 0; py < pooled.h; ++py) {
+      for (Index px = 0; px < pooled.w; ++px) {
+        V gradient;
+        Bytes bytes;
+        load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
+        std::memcpy(&bytes, codes + ((py * pooled.w + px) * dy.c + o) * lanes, sizeof(bytes));
+        const Wide place = __builtin_convertvector(bytes, Wide);
+        for (int k = 0; k < 4; ++k) {
+          const V here = place == k ? gradient : V{};
+          store<T, Isa>(here, dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
+        }
+        sum += place < 4 ? gradient : V{};
+      }
+    }
+    for (Index i = 0; i < lanes; ++i) sums[o] += sum[i];
+  }
+}
+
+}  // namespace detail
+
+// y (N,PH,PW,O) = max_pool(relu(conv(x) + bias)); bias may be null. codes: conv_pool_codes() bytes.
+template <class T, class Isa>
+void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w,
+                          const T* bias, T* y, std::uint8_t* codes) {
+  using Pictures = InterleavedPictures<T, Isa>;
+  constexpr Index lanes = lanes_of<T, Isa>;
+  const auto taps = detail::taps_forward(g, w);
+  parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
+    const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, g.pad_w)), room_y(Pictures::room(g.oh, g.ow, g.o, 0)),
+        room_pooled(Pictures::room(p.oh, p.ow, g.o, 0));
+    const Pictures from{g.h, g.w, g.c, g.pad_w, room_x.data()}, conv{g.oh, g.ow, g.o, 0, room_y.data()},
+        pooled{p.oh, p.ow, g.o, 0, room_pooled.data()};
+    CompiledFor<Isa>::run([&] {
+      from.interleave(x + first * g.h * g.w * g.c, count);
+      LanesConvolution<T, Isa>{from, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias}();
+      detail::pool_windows<T, Isa>(conv, pooled, codes + first * results);
+      pooled.separate(count, y + first * results);
+    });
+  });
+}
+
+// dx (may be null), dw and dbias (may be null) from dy and the codes of the forward pass. The sums of each
+// block of pictures are added in order.
+template <class T, class Isa>
+void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w,
+                           const T* dy, const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
+  using Pictures = InterleavedPictures<T, Isa>;
+  constexpr Index lanes = lanes_of<T, Isa>;
+  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin = g.kw - 1 - g.pad_w;
+  const auto taps = dx ? detail::taps_backward(g, w) : std::vector<T>{};
+  std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));
+  parallel_for(blocks, [&](Index block) {
+    const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
+    T* sum = sums.data() + block * (size + g.o);
+    Scratch<T> room_x(std::max(Pictures::room(g.h, g.w, g.c, g.pad_w), Pictures::room(g.h, g.w, g.c, 0))),
+        room_y(Pictures::room(g.oh, g.ow, g.o, margin)), room_pooled(Pictures::room(p.oh, p.ow, g.o, 0)),
+        registers(LanesWeightGradient<T, Isa>::room(g));
+    const Pictures pictures{g.h, g.w, g.c, g.pad_w, room_x.data()},
+        conv{g.oh, g.ow, g.o, margin, room_y.data()}, pooled{p.oh, p.ow, g.o, 0, room_pooled.data()},
+        out{g.h, g.w, g.c, 0, room_x.data()};
+    CompiledFor<Isa>::run([&] {
+      pooled.interleave(dy + first * results, count);
+      for (Index yy = 0; yy < g.oh; ++yy) {
+        std::fill_n(conv.at(yy, -margin), margin * g.o * lanes, T(0));
+        std::fill_n(conv.at(yy, g.ow), margin * g.o * lanes, T(0));
+      }
+      detail::unpool_windows<T, Isa>(pooled, codes + first * results, conv, sum + size);
+      pictures.interleave(x + first * g.h * g.w * g.c, count);
+      LanesWeightGradient<T, Isa>{pictures,         conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w,
+                                  registers.data(), sum}();
+      if (dx) {
+        LanesConvolution<T, Isa>{conv,   out,         g.kh,   g.kw, 1, 1, g.kh - 1 - g.pad_h,
+                                 margin, taps.data(), nullptr}();
+        out.separate(count, dx + first * g.h * g.w * g.c);
+      }
+    });
+  });
+  for (Index block = 1; block < blocks; ++block) {
+    for (Index i = 0; i < size + g.o; ++i)
+      sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(block * (size + g.o) + i)];
+  }
+  std::copy_n(sums.data(), size, dw);
+  if (dbias) std::copy_n(sums.data() + size, g.o, dbias);
+}
+
+template <class T>
+void conv_pool_forward(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w,
+                       const T* bias, T* y, std::uint8_t* codes) {
+  with_best_isa([&](auto isa) { conv_pool_forward_on<T, decltype(isa)>(g, p, x, w, bias, y, codes); });
+}
+
+template <class T>
+void conv_pool_backward(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w, const T* dy,
+                        const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
+  with_best_isa(
+      [&](auto isa) { conv_pool_backward_on<T, decltype(isa)>(g, p, x, w, dy, codes, dx, dw, dbias); });
+}
+
+}  // namespace tenon::cpu

@@ -1,0 +1,148 @@
+// Convolution with pictures in the lanes, alone and fused with ReLU and pooling, against the plain loops and
+// against the three operations one after the other.
+#include "close.hpp"
+#include "each_isa.hpp"
+#include "tenon/autograd/conv_pool.hpp"
+#include "threads_scope.hpp"
+
+using namespace tenon;
+using testing::error_of;
+
+namespace {
+
+Conv2dGeometry random_geometry(Rng& rng) {
+  for (;;) {
+    Conv2dGeometry g{.n = 16 + rng.below(20),
+                     .h = 1 + rng.below(12),
+                     .w = 1 + rng.below(12),
+                     .c = 1 + rng.below(8),
+                     .o = 1 + rng.below(16),
+                     .kh = 1 + rng.below(5),
+                     .kw = 1 + rng.below(7)};
+    g.stride_h = 1 + rng.below(2);
+    g.stride_w = 1 + rng.below(2);
+    g.pad_h = rng.below(g.kh);
+    g.pad_w = rng.below(g.kw);
+    if (g.h + 2 * g.pad_h < g.kh || g.w + 2 * g.pad_w < g.kw) continue;
+    g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, 1);
+    g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, 1);
+    if (cpu::conv_lanes_fits(g)) return g;
+  }
+}
+
+std::string describe(const Conv2dGeometry& g) {
+  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ",", g.c,
+              ") stride ", g.stride_h, ",", g.stride_w, " padding ", g.pad_h, ",", g.pad_w);
+}
+
+template <class T, class Isa>
+void compare(const Conv2dGeometry& g, Rng& rng, double tolerance, const char* isa) {
+  const auto x = Tensor<T>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1);
+  const auto w = Tensor<T>::uniform({g.o, g.kh, g.kw, g.c}, rng, -1, 1),
+             bias = Tensor<T>::uniform({g.o}, rng, -1, 1);
+  const auto dy = Tensor<T>::uniform({g.n, g.oh, g.ow, g.o}, rng, -1, 1);
+  const auto poisoned = [](const Shape& s) {
+    return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN());
+  };
+  auto y = poisoned(dy.shape()), y_ref = poisoned(dy.shape());
+  cpu::conv2d_forward_lanes<T, Isa>(g, x.data(), w.data(), cpu::BiasRelu<T>{bias.data()}, y.data());
+  cpu::conv2d_forward_reference(g, x.data(), w.data(), bias.data(), y_ref.data());
+  CHECK_MESSAGE(error_of(y, y_ref) <= tolerance, isa, " forward ", describe(g));
+  if (g.stride_h == 1 && g.stride_w == 1) {
+    auto dx = poisoned(x.shape()), dx_ref = poisoned(x.shape());
+    cpu::conv2d_backward_data_lanes<T, Isa>(g, dy.data(), w.data(), dx.data());
+    cpu::conv2d_backward_data_reference(g, dy.data(), w.data(), dx_ref.data());
+    CHECK_MESSAGE(error_of(dx, dx_ref) <= tolerance, isa, " backward data ", describe(g));
+  }
+  auto dw = poisoned(w.shape()), dw_ref = poisoned(w.shape());
+  cpu::conv2d_backward_weights_lanes<T, Isa>(g, x.data(), dy.data(), dw.data());
+  cpu::conv2d_backward_weights_reference(g, x.data(), dy.data(), dw_ref.data());
+  CHECK_MESSAGE(error_of(dw, dw_ref) <= tolerance, isa, " backward weights ", describe(g));
+}
+
+// A convolution with ReLU and pooling, its result and gradients.
+template <class T>
+struct Layer {
+  Var<T> x, w, b;
+  Tensor<T> y;
+
+  template <class Forward>
+  Layer(const Tensor<T>& picture, const Tensor<T>& weight, const Tensor<T>& bias, const Tensor<T>& dy,
+        const Forward& forward)
+      : x(picture.clone(), {.requires_grad = true}), w(weight.clone(), {.requires_grad = true}) {
+    if (bias.defined()) b = Var<T>(bias.clone(), {.requires_grad = true});
+    const Var<T> result = forward(x, w, b);
+    y = result.value();
+    result.backward(dy);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("pictures in lanes: 60 random geometries on every instruction set") {
+  Rng rng(1);
+  for (int i = 0; i < 60; ++i) {
+    const auto g = random_geometry(rng);
+    testing::each_isa([&](auto isa, const char* name) {
+      compare<float, decltype(isa)>(g, rng, 1e-5, name);
+      compare<double, decltype(isa)>(g, rng, 1e-13, name);
+    });
+  }
+}
+
+TEST_CASE("conv2d_relu_max_pool2d: as the three operations, result and gradients") {
+  Rng rng(2);
+  struct Case {
+    Shape x, w;
+    Index padding;
+    bool bias;
+  };
+  const std::vector<Case> cases{
+      {{16, 12, 12, 3}, {6, 5, 5, 3}, 0, true},  {{37, 9, 11, 6}, {16, 3, 3, 6}, 1, true},
+      {{20, 8, 7, 1}, {5, 2, 4, 1}, 1, false},   {{18, 6, 6, 4}, {3, 5, 3, 4}, 2, true},
+      {{3, 8, 8, 3}, {4, 3, 3, 3}, 1, true},        // too few pictures: the plain way
+      {{17, 10, 10, 20}, {8, 3, 3, 20}, 1, true}};  // too many channels
+  for (const Case& c : cases) {
+    const auto run = [&]<class T>(T, double tolerance) {
+      const auto x = Tensor<T>::uniform(c.x, rng, -1, 1), w = Tensor<T>::uniform(c.w, rng, -1, 1);
+      const auto b = c.bias ? Tensor<T>::uniform({c.w[0]}, rng, -1, 1) : Tensor<T>();
+      const Conv2dParameters conv{.padding = {std::min(c.padding, c.w[1] - 1), c.padding}};
+      const Var<T> shape = max_pool2d(conv2d(Var<T>(x), Var<T>(w), Var<T>(), conv), {.kernel = 2});
+      const auto dy = Tensor<T>::uniform(shape.shape(), rng, -1, 1);
+      const Layer<T> fused(x, w, b, dy, [&](auto& px, auto& pw, auto& pb) {
+        return conv2d_relu_max_pool2d(px, pw, pb, conv, {.kernel = 2});
+      });
+      const Layer<T> plain(x, w, b, dy, [&](auto& px, auto& pw, auto& pb) {
+        return max_pool2d(relu(conv2d(px, pw, pb, conv)), {.kernel = 2});
+      });
+      CHECK_MESSAGE(error_of(fused.y, plain.y) <= tolerance, "result ", c.x);
+      CHECK_MESSAGE(error_of(fused.x.grad(), plain.x.grad()) <= tolerance, "dx ", c.x);
+      CHECK_MESSAGE(error_of(fused.w.grad(), plain.w.grad()) <= tolerance, "dw ", c.x);
+      if (c.bias) CHECK_MESSAGE(error_of(fused.b.grad(), plain.b.grad()) <= tolerance, "dbias ", c.x);
+    };
+    run(float{}, 1e-5);
+    run(double{}, 1e-13);
+  }
+}
+
+TEST_CASE("conv2d_relu_max_pool2d: the same bits with one and with two threads, and a NaN stays") {
+  Rng rng(3);
+  auto x = Tensor<float>::uniform({50, 14, 14, 6}, rng, -1, 1);
+  const auto w = Tensor<float>::uniform({16, 5, 5, 6}, rng, -1, 1),
+             b = Tensor<float>::uniform({16}, rng, -1, 1);
+  const auto dy = Tensor<float>::uniform({50, 5, 5, 16}, rng, -1, 1);
+  const auto run = [&](int threads) {
+    const testing::ThreadScope scope(threads);
+    return Layer<float>(x, w, b, dy, [](auto& px, auto& pw, auto& pb) {
+      return conv2d_relu_max_pool2d(px, pw, pb, {}, {.kernel = 2});
+    });
+  };
+  const auto one = run(1), two = run(2);
+  CHECK(testing::same_bits(one.y, two.y));
+  CHECK(testing::same_bits(one.x.grad(), two.x.grad()));
+  CHECK(testing::same_bits(one.w.grad(), two.w.grad()));
+  CHECK(testing::same_bits(one.b.grad(), two.b.grad()));
+  x.at({33, 7, 7, 2}) = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(run(2).y.at({33, 2, 2, 9})));
+  CHECK(!std::isnan(run(2).y.at({32, 2, 2, 9})));
+}

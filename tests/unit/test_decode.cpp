@@ -213,6 +213,16 @@ TEST_CASE("decode: a file cut anywhere is refused, never half a picture") {
   }
 }
 
+TEST_CASE("png: an empty chunk of pixels before the others is no damage, alone it is") {
+  const Image x = picture(24, 24, 3);
+  const std::string png = image::encode_png(x);
+  std::string empty, end;
+  image::detail::append_png_chunk(empty, "IDAT", "");
+  image::detail::append_png_chunk(end, "IEND", "");
+  CHECK(same(decode(png.substr(0, 33) + empty + png.substr(33)), x));
+  CHECK(contains(refusal(png.substr(0, 33) + empty + end), "damaged PNG"));
+}
+
 TEST_CASE("decode: damage is noticed") {
   std::string png = image::encode_png(picture(24, 24, 3));
   png[60] = static_cast<char>(png[60] ^ 1);

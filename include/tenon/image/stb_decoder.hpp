@@ -121,6 +121,10 @@ inline void decoder_assert(bool condition, const char* what) {
 #pragma GCC diagnostic ignored "-Wunused-function"
 namespace tenon::image::stb {
 using ::abs;  // tenon::abs, of tensors, would hide it
+// An empty chunk of a PNG makes the library copy no bytes to a null pointer, which std::memcpy does not allow.
+inline void* memcpy(void* to, const void* from, std::size_t bytes) {
+  return bytes == 0 ? to : std::memcpy(to, from, bytes);
+}
 #include <stb/stb_image.h>
 }  // namespace tenon::image::stb
 #pragma GCC diagnostic pop

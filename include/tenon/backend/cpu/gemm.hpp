@@ -55,6 +55,15 @@ namespace detail {
 // first.
 inline constexpr Index rows_of_block = 128, columns_of_block = 512;
 
+// From one packed panel of B to the next: not a multiple of 4 KB, which would send all to one cache set.
+constexpr Index panel_stride(Index columns) { return columns * gemm_depth + 16; }
+
+// Brings what will be packed soon nearer, while the register tiles keep the processor busy.
+template <class Packer>
+[[gnu::always_inline]] inline void ask_for(const Packer& packer, const PackRange& r) {
+  if constexpr (requires { packer.ask_for(r); }) packer.ask_for(r);
+}
+
 // One block of C: rows [i0, i0 + height), panels [first_panel, last_panel) of the packed columns from j0.
 template <class T, class Isa, int Rows, int Vectors, class PackA, class Finish>
 struct BlockProduct {
@@ -72,23 +81,23 @@ struct BlockProduct {
   [[gnu::always_inline]] void operator()(Index i0, Index height, Index first_panel, Index last_panel,
                                          T* packed) const {
     const Index panel_a = Rows * padded_depth();
-    for (Index i = 0; i < height; i += Rows) {
-      const Index count = std::min<Index>(Rows, height - i);
-      T* out = packed + i / Rows * panel_a;
-      if (count < Rows) std::fill_n(out, panel_a, T(0));
-      pack_a(PackRange{i0 + i, count, p0, depth}, Rows, out);
-      if (g.alpha != 1) {
-        for (Index q = 0; q < panel_a; ++q) out[q] *= static_cast<T>(g.alpha);
-      }
+    if (height % Rows) std::fill_n(packed + height / Rows * panel_a, panel_a, T(0));
+    pack_a(PackRange{i0, height, p0, depth}, std::integral_constant<Index, Rows>(), packed, panel_a);
+    if (g.alpha != 1) {
+      for (Index q = 0; q < room(height); ++q) packed[q] *= static_cast<T>(g.alpha);
     }
     const bool first = p0 == 0, last = p0 + depth >= g.k;
     const bool add = !first || g.beta != 0;
     const T beta = static_cast<T>(g.beta);
+    const Index next = i0 + thread_count() * rows_of_block;  // what this thread is likely to pack next
     for (Index panel = first_panel; panel < last_panel; ++panel) {
       const Index j = j0 + panel * columns, width = std::min(columns, g.n - j);
-      const T* b = packed_b + panel * columns * gemm_depth;
+      const T* b = packed_b + panel * panel_stride(columns);
       for (Index i = 0; i < height; i += Rows) {
         const Index count = std::min<Index>(Rows, height - i);
+        if (panel == first_panel && next + i < g.m) {
+          ask_for(pack_a, PackRange{next + i, std::min<Index>(Rows, g.m - next - i), p0, depth});
+        }
         T* out = c + (i0 + i) * ldc + j;
         if (first && g.beta != 0 && g.beta != 1) {
           for (Index r = 0; r < count; ++r) {
@@ -124,17 +133,17 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
   // The columns [j0, j0 + width) of C, all depths.
   const auto stripe = [&](Index j0, Index width) {
     const Index panels = (width + columns - 1) / columns;
-    Scratch<T> packed_b(panels * columns * gemm_depth);
+    Scratch<T> packed_b(panels * panel_stride(columns));
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
       parallel_ranges(panels, std::max<Index>(1, 65536 / (depth * columns + 1)), [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          for (Index panel = begin; panel < end; ++panel) {
-            const Index first = j0 + panel * columns, count = std::min(columns, g.n - first);
-            T* out = packed_b.data() + panel * columns * gemm_depth;
-            if (count < columns) std::memset(out, 0, static_cast<std::size_t>(columns * depth) * sizeof(T));
-            pack_b(PackRange{first, count, p0, depth}, columns, out);
-          }
+          const Index first = j0 + begin * columns, count = std::min(end * columns, g.n) - first;
+          T* out = packed_b.data() + begin * panel_stride(columns);
+          if (count % columns)
+            std::fill_n(out + count / columns * panel_stride(columns), columns * depth, T(0));
+          pack_b(PackRange{first, count, p0, depth}, std::integral_constant<Index, columns>(), out,
+                 panel_stride(columns));
         });
       });
       // Tasks: blocks of rows; where those are too few for the threads, the columns are cut as well.
@@ -173,9 +182,10 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
 }  // namespace detail
 
 // c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a
-// row.
-//   pack_a(range, rows, out)     writes a panel of `rows` rows as microkernel.hpp lays it out, PackA::chunk
-//   its chunk pack_b(range, columns, out)  writes out[p·columns + j]
+// row. The packers write panels of `tile` rows or columns, a std::integral_constant, `stride` apart:
+//   pack_a(range, tile, out, stride)  a panel as microkernel.hpp lays it out, PackA::chunk its chunk
+//   pack_b(range, tile, out, stride)  out[p·tile + j]
+// What a last, incomplete panel lacks is zero before.
 template <class T, class Isa, class PackA, class PackB, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
                   const Finish& finish = {}) {
@@ -187,6 +197,16 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
   detail::gemm_blocked<T, Isa, Isa::rows, Isa::vectors>(g, pack_a, pack_b, c, ldc, finish);
 }
 
+// Copies `count` values, a known number where all of a tile is there.
+template <class T, class Tile>
+[[gnu::always_inline]] inline void copy_tile(const T* in, Index count, Tile, T* out) {
+  if (count == Tile::value) {
+    std::memcpy(out, in, Tile::value * sizeof(T));
+  } else {
+    for (Index i = 0; i < count; ++i) out[i] = in[i];
+  }
+}
+
 // Packers for a stored matrix. Of A, element (i, p) is at data[i·stride + p], or at data[p·stride + i] where
 // the matrix is stored transposed.
 template <class T>
@@ -195,13 +215,22 @@ struct MatrixRows {
   const T* data;
   Index stride;
 
-  void operator()(const PackRange& r, Index rows, T* out) const {
+  template <class Tile>
+  void operator()(const PackRange& r, Tile, T* out, Index panel) const {
+    constexpr Index rows = Tile::value;
     for (Index i = 0; i < r.count; ++i) {
       const T* in = data + (r.first + i) * stride + r.start;
-      T* to = out + i * chunk;
+      T* to = out + i / rows * panel + i % rows * chunk;
       Index p = 0;
       for (; p + chunk <= r.depth; p += chunk, to += rows * chunk) std::memcpy(to, in + p, chunk * sizeof(T));
-      std::copy_n(in + p, r.depth - p, to);
+      for (Index q = p; q < r.depth; ++q) to[q - p] = in[q];
+    }
+  }
+
+  void ask_for(const PackRange& r) const {
+    for (Index i = 0; i < r.count; ++i) {
+      const T* in = data + (r.first + i) * stride + r.start;
+      for (Index p = 0; p < r.depth; p += chunk) __builtin_prefetch(in + p, 0, 2);
     }
   }
 };
@@ -212,9 +241,14 @@ struct TransposedRows {
   const T* data;
   Index stride;
 
-  void operator()(const PackRange& r, Index rows, T* out) const {
-    const T* in = data + r.start * stride + r.first;
-    for (Index p = 0; p < r.depth; ++p) std::copy_n(in + p * stride, r.count, out + p * rows);
+  template <class Tile>
+  void operator()(const PackRange& r, Tile rows, T* out, Index panel) const {
+    for (Index p = 0; p < r.depth; ++p) {
+      const T* in = data + (r.start + p) * stride + r.first;
+      for (Index i = 0; i < r.count; i += rows) {
+        copy_tile(in + i, std::min<Index>(rows, r.count - i), rows, out + i / rows * panel + p * rows);
+      }
+    }
   }
 };
 
@@ -225,12 +259,22 @@ struct MatrixColumns {
   Index stride;
   bool transposed;
 
-  void operator()(const PackRange& r, Index columns, T* out) const {
+  template <class Tile>
+  void operator()(const PackRange& r, Tile columns, T* out, Index panel) const {
     if (transposed) {
-      transpose_block<T, Isa>(data + r.first * stride + r.start, stride, r.count, r.depth, out, columns);
-    } else {
-      const T* in = data + r.start * stride + r.first;
-      for (Index p = 0; p < r.depth; ++p) std::copy_n(in + p * stride, r.count, out + p * columns);
+      for (Index j = 0; j < r.count; j += columns) {
+        transpose_block<T, Isa>(data + (r.first + j) * stride + r.start, stride,
+                                std::min<Index>(columns, r.count - j), r.depth, out + j / columns * panel,
+                                columns);
+      }
+      return;
+    }
+    for (Index p = 0; p < r.depth; ++p) {
+      const T* in = data + (r.start + p) * stride + r.first;
+      for (Index j = 0; j < r.count; j += columns) {
+        copy_tile(in + j, std::min<Index>(columns, r.count - j), columns,
+                  out + j / columns * panel + p * columns);
+      }
     }
   }
 };

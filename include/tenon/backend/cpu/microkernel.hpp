@@ -22,6 +22,10 @@ template <class T, class Isa, int Rows, int Vectors, Index Chunk, int PanelRows 
                                                  bool add, T* __restrict c, Index ldc) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {  // C is far away: ask for it while the sums are made
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + i * ldc + v * lanes, 1);
+  }
   V sum[Rows][Vectors] = {};
   for (Index start = 0; start < depth; start += Chunk, a += Chunk * PanelRows) {
     const Index count = std::min(Chunk, depth - start);

@@ -105,8 +105,12 @@ template <class T, class Isa>
 struct PatchRows {
   static constexpr Index chunk = gemm_depth;
   const Patches<T>& patches;
-  void operator()(const PackRange& r, Index, T* out) const {
-    PatchPieces<T, Isa>(patches, r.start, r.depth).copy(r.first, r.count, out, chunk);
+  template <class Tile>
+  void operator()(const PackRange& r, Tile rows, T* out, Index panel) const {
+    const PatchPieces<T, Isa> pieces(patches, r.start, r.depth);
+    for (Index i = 0; i < r.count; i += rows) {
+      pieces.copy(r.first + i, std::min<Index>(rows, r.count - i), out + i / rows * panel, chunk);
+    }
   }
 };
 
@@ -114,8 +118,12 @@ template <class T, class Isa>
 struct PatchColumns {
   const Patches<T>& patches;
   Index first_row = 0;
-  void operator()(const PackRange& r, Index columns, T* out) const {
-    PatchPieces<T, Isa>(patches, r.first, r.count).copy(first_row + r.start, r.depth, out, columns);
+  template <class Tile>
+  void operator()(const PackRange& r, Tile columns, T* out, Index panel) const {
+    for (Index j = 0; j < r.count; j += columns) {
+      const PatchPieces<T, Isa> pieces(patches, r.first + j, std::min<Index>(columns, r.count - j));
+      pieces.copy(first_row + r.start, r.depth, out + j / columns * panel, columns);
+    }
   }
 };
 

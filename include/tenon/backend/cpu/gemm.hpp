@@ -138,7 +138,7 @@ void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b,
       const Index depth = std::min(gemm_depth, g.k - p0);
       parallel_ranges(panels, std::max<Index>(1, 65536 / (depth * columns + 1)), [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          const Index first = j0 + begin * columns, count = std::min(end * columns, g.n) - first;
+          const Index first = j0 + begin * columns, count = std::min(j0 + end * columns, g.n) - first;
           T* out = packed_b.data() + begin * panel_stride(columns);
           if (count % columns)
             std::fill_n(out + count / columns * panel_stride(columns), columns * depth, T(0));

@@ -56,7 +56,7 @@ void compare(const Conv2dGeometry& g, Rng& rng, double tolerance) {
 
   auto y = poisoned(dy.shape()), y_ref = poisoned(dy.shape());
   for (const T* b : {bias.data(), static_cast<const T*>(nullptr)}) {
-    cpu::conv2d_forward(g, x.data(), w.data(), cpu::BiasRelu<T>{b}, y.data());
+    cpu::conv2d_forward(g, x.data(), w.data(), cpu::Epilogue<T>{b}, y.data());
     cpu::conv2d_forward_reference(g, x.data(), w.data(), b, y_ref.data());
     CHECK_MESSAGE(error_of(y, y_ref) <= tolerance, "forward ", what);
   }
@@ -124,7 +124,7 @@ TEST_CASE("conv2d: the same bits with one and with two threads") {
   const auto run = [&](int threads) {
     const testing::ThreadScope scope(threads);
     Results r{Tensor<float>(dy.shape()), Tensor<float>(x.shape()), Tensor<float>(w.shape())};
-    cpu::conv2d_forward(g, x.data(), w.data(), cpu::BiasRelu<float>{w.data()}, r.y.data());
+    cpu::conv2d_forward(g, x.data(), w.data(), cpu::Epilogue<float>{w.data()}, r.y.data());
     cpu::conv2d_backward_data(g, dy.data(), w.data(), r.dx.data());
     cpu::conv2d_backward_weights(g, x.data(), dy.data(), r.dw.data());
     return r;

@@ -45,7 +45,7 @@ void compare(const Conv2dGeometry& g, Rng& rng, double tolerance, const char* is
     return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN());
   };
   auto y = poisoned(dy.shape()), y_ref = poisoned(dy.shape());
-  cpu::conv2d_forward_lanes<T, Isa>(g, x.data(), w.data(), cpu::BiasRelu<T>{bias.data()}, y.data());
+  cpu::conv2d_forward_lanes<T, Isa>(g, x.data(), w.data(), cpu::Epilogue<T>{bias.data()}, y.data());
   cpu::conv2d_forward_reference(g, x.data(), w.data(), bias.data(), y_ref.data());
   CHECK_MESSAGE(error_of(y, y_ref) <= tolerance, isa, " forward ", describe(g));
   if (g.stride_h == 1 && g.stride_w == 1) {

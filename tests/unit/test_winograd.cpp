@@ -58,7 +58,7 @@ void compare(const Conv2dGeometry& g, const Operands& in, double bound, const ch
     return Tensor<float>::full(s, std::numeric_limits<float>::quiet_NaN());
   };
   auto found_y = poisoned(dy.shape()), found_dx = poisoned(x.shape()), found_dw = poisoned(w.shape());
-  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{in.bias.data()},
+  cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), cpu::Epilogue<float>{in.bias.data()},
                                        found_y.data());
   cpu::winograd_backward_data<float, Isa, F>(g, in.dy.data(), in.w.data(), found_dx.data());
   cpu::winograd_backward_weights<float, Isa, F>(g, in.x.data(), in.dy.data(), found_dw.data());
@@ -68,7 +68,8 @@ void compare(const Conv2dGeometry& g, const Operands& in, double bound, const ch
 
   auto rectified = poisoned(dy.shape());
   cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(),
-                                       cpu::BiasRelu<float>{in.bias.data(), true}, rectified.data());
+                                       cpu::Epilogue<float>{.bias = in.bias.data(), .relu = true},
+                                       rectified.data());
   bool same = true;
   for (Index i = 0; i < y.numel(); ++i)
     same = same && rectified.data()[i] == std::max(0.0f, found_y.data()[i]);
@@ -113,7 +114,7 @@ TEST_CASE("Winograd: the same bits with one, two and three threads") {
       Results r{Tensor<float>(in.dy.shape()), Tensor<float>(in.x.shape()), Tensor<float>(in.w.shape())};
       cpu::with_best_isa([&](auto isa) {
         using Isa = decltype(isa);
-        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{},
+        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), cpu::Epilogue<float>{},
                                                           r.y.data());
         cpu::winograd_backward_data<float, Isa, cpu::Winograd4>(g, in.dy.data(), in.w.data(), r.dx.data());
         cpu::winograd_backward_weights<float, Isa, cpu::Winograd4>(g, in.x.data(), in.dy.data(), r.dw.data());
@@ -137,8 +138,8 @@ TEST_CASE("Winograd: a NaN in the picture reaches every output that it touches")
   in.x.at({0, 5, 5, 3}) = std::numeric_limits<float>::quiet_NaN();
   Tensor<float> y(in.dy.shape());
   cpu::with_best_isa([&](auto isa) {
-    cpu::winograd_forward<float, decltype(isa), cpu::Winograd4>(
-        g, in.x.data(), in.w.data(), cpu::BiasRelu<float>{nullptr, true}, y.data());
+    cpu::winograd_forward<float, decltype(isa), cpu::Winograd4>(g, in.x.data(), in.w.data(),
+                                                                cpu::Epilogue<float>{.relu = true}, y.data());
   });
   for (Index dy = 4; dy <= 6; ++dy) {
     for (Index dx = 4; dx <= 6; ++dx) CHECK(std::isnan(y.at({0, dy, dx, 7})));

@@ -21,6 +21,13 @@ struct Conv2dParameters {
   Index groups = 1;
 };
 
+// y = relu(convolved + residual), each where asked for.
+template <class T, class D>
+struct AfterConv {
+  Var<T, D> residual{};  // of the convolution's shape
+  bool relu = false;
+};
+
 namespace detail {
 
 inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dParameters& p) {
@@ -29,20 +36,32 @@ inline Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv
                       ", expected (O,KH,KW,C/groups), none of them 0");
   require<ValueError>(p.stride.h > 0 && p.stride.w > 0, "conv2d: stride (", p.stride.h, ",", p.stride.w,
                       "), expected at least 1");
-  require<ValueError>(p.dilation.h > 0 && p.dilation.w > 0, "conv2d: dilation (", p.dilation.h, ",", p.dilation.w,
-                      "), expected at least 1");
-  require<ValueError>(p.padding.h >= 0 && p.padding.w >= 0, "conv2d: padding (", p.padding.h, ",", p.padding.w,
-                      ") is negative");
-  require<ValueError>(p.groups > 0 && x[3] % p.groups == 0 && w[0] % p.groups == 0, "conv2d: groups ", p.groups,
-                      " must divide the channels of x ", x, " and of weight ", w);
-  require<ShapeError>(x[3] == w[3] * p.groups, "conv2d: x ", x, " has ", x[3], " channels, weight ", w, " expects ",
-                      w[3] * p.groups);
-  Conv2dGeometry g{.n = x[0], .h = x[1], .w = x[2], .c = x[3], .o = w[0], .kh = w[1], .kw = w[2],
-                   .stride_h = p.stride.h, .stride_w = p.stride.w, .pad_h = p.padding.h, .pad_w = p.padding.w,
-                   .dilation_h = p.dilation.h, .dilation_w = p.dilation.w, .groups = p.groups};
+  require<ValueError>(p.dilation.h > 0 && p.dilation.w > 0, "conv2d: dilation (", p.dilation.h, ",",
+                      p.dilation.w, "), expected at least 1");
+  require<ValueError>(p.padding.h >= 0 && p.padding.w >= 0, "conv2d: padding (", p.padding.h, ",",
+                      p.padding.w, ") is negative");
+  require<ValueError>(p.groups > 0 && x[3] % p.groups == 0 && w[0] % p.groups == 0, "conv2d: groups ",
+                      p.groups, " must divide the channels of x ", x, " and of weight ", w);
+  require<ShapeError>(x[3] == w[3] * p.groups, "conv2d: x ", x, " has ", x[3], " channels, weight ", w,
+                      " expects ", w[3] * p.groups);
+  Conv2dGeometry g{.n = x[0],
+                   .h = x[1],
+                   .w = x[2],
+                   .c = x[3],
+                   .o = w[0],
+                   .kh = w[1],
+                   .kw = w[2],
+                   .stride_h = p.stride.h,
+                   .stride_w = p.stride.w,
+                   .pad_h = p.padding.h,
+                   .pad_w = p.padding.w,
+                   .dilation_h = p.dilation.h,
+                   .dilation_w = p.dilation.w,
+                   .groups = p.groups};
   const Index reach_h = p.dilation.h * (w[1] - 1) + 1, reach_w = p.dilation.w * (w[2] - 1) + 1;
   require<ShapeError>(x[1] + 2 * p.padding.h >= reach_h && x[2] + 2 * p.padding.w >= reach_w,
-                      "conv2d: the kernel reaches (", reach_h, ",", reach_w, "), more than the padded picture of x ", x);
+                      "conv2d: the kernel reaches (", reach_h, ",", reach_w,
+                      "), more than the padded picture of x ", x);
   g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
   g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);
   return g;
@@ -54,20 +73,50 @@ void check_conv2d_bias(const Var<T, D>& bias, const Var<T, D>& weight, const Con
                       bias.defined() ? bias.shape() : Shape{}, " for weight ", weight.shape());
 }
 
+// y = relu(conv(x) + bias + residual): one pass over y where the backend has it so, else one after the other.
+template <class T, class D>
+void conv2d_forward(const Conv2dGeometry& g, const Tensor<T, D>& x, const Tensor<T, D>& weight, const T* bias,
+                    const Tensor<T, D>& residual, bool relu, Tensor<T, D>& y) {
+  if constexpr (requires {
+                  Backend<D>::conv2d_forward(g, x.data(), weight.data(), {.bias = bias}, y.data());
+                }) {
+    const T* more = residual.defined() ? residual.data() : nullptr;
+    Backend<D>::conv2d_forward(g, x.data(), weight.data(), {.bias = bias, .residual = more, .relu = relu},
+                               y.data());
+  } else {
+    Backend<D>::conv2d_forward(g, x.data(), weight.data(), bias, y.data());
+    if (residual.defined()) zip_(fn::Add{}, y, residual, "conv2d");
+    if (relu) Backend<D>::map(fn::Relu{}, y.data(), y.data(), y.numel());
+  }
+}
+
 }  // namespace detail
 
 // x (N,H,W,C), weight (O,KH,KW,C/groups), bias (O) or undefined -> (N,H',W',O),
 // H' = (H + 2·padding - dilation·(KH-1) - 1)/stride + 1, rounded down. groups = C makes it depthwise.
+// What comes after it in a network, adding a shortcut and rectifying, can be part of the operation: the
+// passes over memory are then shared, and only the result is kept for backward.
 template <class T, class D>
-Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias, const Conv2dParameters& p = {}) {
+Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias,
+                 const Conv2dParameters& p = {}, const std::type_identity_t<AfterConv<T, D>>& after = {}) {
   const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), p);
   detail::check_conv2d_bias(bias, weight, g);
   Tensor<T, D> y({g.n, g.oh, g.ow, g.o});
+  const Var<T, D> residual = after.residual;
+  require<ShapeError>(!residual.defined() || residual.shape() == y.shape(), "conv2d: residual ",
+                      residual.defined() ? residual.shape() : Shape{}, " for a result ", y.shape());
   if (y.numel() > 0) {
-    Backend<D>::conv2d_forward(g, x.value().data(), weight.value().data(),
-                               bias.defined() ? bias.value().data() : nullptr, y.data());
+    detail::conv2d_forward(g, x.value(), weight.value(), bias.defined() ? bias.value().data() : nullptr,
+                           residual.defined() ? residual.value() : Tensor<T, D>(), after.relu, y);
   }
-  return record(std::move(y), {x, weight, bias}, [=](const Tensor<T, D>& dy) {
+  return record(y, {x, weight, bias, residual}, [=, kept = after.relu ? y : Tensor<T, D>()](Tensor<T, D> dy) {
+    if (kept.defined()) {
+      if (dy.unique()) {
+        zip_(fn::ReluGrad{}, dy, kept, "conv2d");
+      } else {
+        dy = zip(fn::ReluGrad{}, dy, kept, "conv2d");
+      }
+    }
     if (x.requires_grad()) {
       Tensor<T, D> dx(x.shape());
       Backend<D>::conv2d_backward_data(g, dy.data(), weight.value().data(), dx.data());
@@ -79,6 +128,7 @@ Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& b
       weight.accumulate(std::move(dw));
     }
     if (bias.requires_grad()) bias.accumulate(sum(dy, {.axes = {0, 1, 2}}));
+    if (residual.requires_grad()) residual.accumulate(std::move(dy));
   });
 }
 

@@ -1,13 +1,13 @@
-// Residual networks for 32×32 pictures: ResNet-20, 32, 44, 56 and 110 (He et al. 2016, §4.2). Three stages of n
-// blocks with 16, 32 and 64 channels make 6n + 2 weighted layers.
+// Residual networks for 32×32 pictures: ResNet-20, 32, 44, 56 and 110 (He et al. 2016, §4.2). Three stages of
+// n blocks with 16, 32 and 64 channels make 6n + 2 weighted layers.
 #pragma once
 
 #include "tenon/nn/nn.hpp"
 
 namespace tenon::models {
 
-// How a shortcut changes size between stages (§3.3): option A subsamples and fills the new channels with zeros,
-// so it has no parameters; the projection (option B) is a 1×1 convolution with batch normalisation.
+// How a shortcut changes size between stages (§3.3): option A subsamples and fills the new channels with
+// zeros, so it has no parameters; the projection (option B) is a 1×1 convolution with batch normalisation.
 enum class Shortcut { option_a, projection };
 
 struct CifarResNetOptions {
@@ -18,8 +18,9 @@ struct CifarResNetOptions {
 
 namespace detail {
 
-// Every stride-th pixel, and zeros for the added channels, half before and half after (as the common port has it).
-// x (N,H,W,C) -> (N,H/stride,W/stride,out), rounded up. Forward and backward are one strided copy between zeros.
+// Every stride-th pixel, and zeros for the added channels, half before and half after (as the common port has
+// it). x (N,H,W,C) -> (N,H/stride,W/stride,out), rounded up. Forward and backward are one strided copy
+// between zeros.
 template <class T, class D>
 Var<T, D> option_a(const Var<T, D>& x, Index out, Index stride) {
   const Index n = x.size(0), h = x.size(1), w = x.size(2), c = x.size(3);
@@ -53,12 +54,17 @@ struct BasicBlock {
   Index out, stride;
 
   BasicBlock(Index in, Index out_channels, Index stride_, Shortcut kind, Rng& rng)
-      : conv1({.in = in, .out = out_channels, .kernel = 3, .stride = stride_, .padding = 1, .bias = false}, rng),
+      : conv1({.in = in, .out = out_channels, .kernel = 3, .stride = stride_, .padding = 1, .bias = false},
+              rng),
         conv2({.in = out_channels, .out = out_channels, .kernel = 3, .padding = 1, .bias = false}, rng),
-        bn1({.channels = out_channels}), bn2({.channels = out_channels}), out(out_channels), stride(stride_) {
+        bn1({.channels = out_channels}),
+        bn2({.channels = out_channels}),
+        out(out_channels),
+        stride(stride_) {
     if (kind == Shortcut::projection && (stride != 1 || in != out)) {
-      shortcut.emplace(nn::Conv2d<T, D>({.in = in, .out = out, .kernel = 1, .stride = stride, .bias = false}, rng),
-                       nn::BatchNorm2d<T, D>({.channels = out}));
+      shortcut.emplace(
+          nn::Conv2d<T, D>({.in = in, .out = out, .kernel = 1, .stride = stride, .bias = false}, rng),
+          nn::BatchNorm2d<T, D>({.channels = out}));
     }
   }
 
@@ -72,8 +78,8 @@ struct BasicBlock {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    const auto y = conv2(nn::norm_relu(bn1, relu, conv1(x)));
-    return nn::norm_add_relu(bn2, relu, y, [&] {
+    const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
+    return nn::conv_norm_add_relu(conv2, bn2, relu, y, [&] {
       if (shortcut) return (*shortcut)(x);
       return x.size(3) == out && stride == 1 ? x : detail::option_a(x, out, stride);
     });
@@ -90,8 +96,11 @@ struct CifarResNet {
   nn::ReLU relu;
 
   CifarResNet(const CifarResNetOptions& o, Rng& rng)
-      : conv1({.in = 3, .out = 16, .kernel = 3, .padding = 1, .bias = false}, rng), bn1({.channels = 16}),
-        layer1(stage(16, 16, 1, o, rng)), layer2(stage(16, 32, 2, o, rng)), layer3(stage(32, 64, 2, o, rng)),
+      : conv1({.in = 3, .out = 16, .kernel = 3, .padding = 1, .bias = false}, rng),
+        bn1({.channels = 16}),
+        layer1(stage(16, 16, 1, o, rng)),
+        layer2(stage(16, 32, 2, o, rng)),
+        layer3(stage(32, 64, 2, o, rng)),
         linear({.in = 64, .out = o.classes}, rng) {
     // The paper's initialisation (He et al. 2015) for every convolution and the classifier.
     nn::walk(*this, "", [&](const std::string&, auto& part) {
@@ -112,7 +121,7 @@ struct CifarResNet {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = nn::norm_relu(bn1, relu, conv1(x));
+    auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
     for (auto* layer : {&layer1, &layer2, &layer3}) {
       for (auto& block : *layer) y = block(y);
     }
@@ -120,7 +129,8 @@ struct CifarResNet {
   }
 
  private:
-  static std::vector<BasicBlock<T, D>> stage(Index in, Index out, Index stride, const CifarResNetOptions& o, Rng& rng) {
+  static std::vector<BasicBlock<T, D>> stage(Index in, Index out, Index stride, const CifarResNetOptions& o,
+                                             Rng& rng) {
     require<ValueError>(o.depth >= 8 && (o.depth - 2) % 6 == 0, "CifarResNet: depth is ", o.depth,
                         ", expected 6n + 2 (20, 32, 44, 56, 110)");
     std::vector<BasicBlock<T, D>> blocks;

@@ -40,19 +40,6 @@ inline ResNetPlan resnet_plan(int depth) {
   }
 }
 
-// The two compositions that the network is made of: relu(bn(conv(x))), and the same with shortcut() added
-// before the rectifier.
-template <class T, class D>
-Var<T, D> conv_bn_relu(nn::Conv2d<T, D>& conv, nn::BatchNorm2d<T, D>& bn, const nn::ReLU& relu,
-                       const Var<T, D>& x) {
-  return nn::norm_relu(bn, relu, conv(x));
-}
-template <class T, class D, std::invocable Branch>
-Var<T, D> conv_bn_add_relu(nn::Conv2d<T, D>& conv, nn::BatchNorm2d<T, D>& bn, const nn::ReLU& relu,
-                           const Var<T, D>& x, Branch&& shortcut) {
-  return nn::norm_add_relu(bn, relu, conv(x), shortcut);
-}
-
 }  // namespace detail
 
 struct ResNetBlockOptions {
@@ -106,9 +93,9 @@ struct ResNetBlock {
 
   Var<T, D> operator()(const Var<T, D>& x) {
     const auto shortcut = [&] { return downsample ? (*downsample)(x) : x; };
-    const auto y = detail::conv_bn_relu(conv1, bn1, relu, x);
-    if (!conv3) return detail::conv_bn_add_relu(conv2, bn2, relu, y, shortcut);
-    return detail::conv_bn_add_relu(*conv3, *bn3, relu, detail::conv_bn_relu(conv2, bn2, relu, y), shortcut);
+    const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
+    if (!conv3) return nn::conv_norm_add_relu(conv2, bn2, relu, y, shortcut);
+    return nn::conv_norm_add_relu(*conv3, *bn3, relu, nn::conv_norm_relu(conv2, bn2, relu, y), shortcut);
   }
 
  private:
@@ -164,7 +151,7 @@ struct ResNet {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = maxpool(detail::conv_bn_relu(conv1, bn1, relu, x));  // (N,H/4,W/4,64)
+    auto y = maxpool(nn::conv_norm_relu(conv1, bn1, relu, x));  // (N,H/4,W/4,64)
     for (auto* layer : {&layer1, &layer2, &layer3, &layer4}) {
       for (auto& block : *layer) y = block(y);
     }

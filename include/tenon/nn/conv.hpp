@@ -26,10 +26,10 @@ struct Conv2d {
 
   Conv2d(const Conv2dOptions& o, Rng& rng)
       : geometry{.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups} {
-    require<ValueError>(o.in > 0 && o.out > 0 && o.kernel.h > 0 && o.kernel.w > 0, "Conv2d: in ", o.in, ", out ",
-                        o.out, ", kernel (", o.kernel.h, ",", o.kernel.w, "), expected at least 1");
-    require<ValueError>(o.groups > 0 && o.in % o.groups == 0 && o.out % o.groups == 0, "Conv2d: groups ", o.groups,
-                        " must divide in ", o.in, " and out ", o.out);
+    require<ValueError>(o.in > 0 && o.out > 0 && o.kernel.h > 0 && o.kernel.w > 0, "Conv2d: in ", o.in,
+                        ", out ", o.out, ", kernel (", o.kernel.h, ",", o.kernel.w, "), expected at least 1");
+    require<ValueError>(o.groups > 0 && o.in % o.groups == 0 && o.out % o.groups == 0, "Conv2d: groups ",
+                        o.groups, " must divide in ", o.in, " and out ", o.out);
     const Shape shape{o.out, o.kernel.h, o.kernel.w, o.in / o.groups};
     const double bound = default_bound(fans(shape).in);
     weight = uniform_parameter<T, D>(shape, bound, rng);
@@ -41,7 +41,12 @@ struct Conv2d {
     visit("bias", bias);
   }
 
-  Var<T, D> operator()(const Var<T, D>& x) const { return observed(*this, conv2d(x, weight, bias, geometry)); }
+  Var<T, D> operator()(const Var<T, D>& x) const { return observed(*this, convolved(x)); }
+
+  // The same unobserved, and with a residual and a rectifier in the same pass: see nn/fused.hpp.
+  Var<T, D> convolved(const Var<T, D>& x, const AfterConv<T, D>& after = {}) const {
+    return conv2d(x, weight, bias, geometry, after);
+  }
 };
 
 }  // namespace tenon::nn

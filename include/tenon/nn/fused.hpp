@@ -34,10 +34,29 @@ Var<T, D> norm_add_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var
   return norm_add_relu(norm, relu, x, [&] { return shortcut; });
 }
 
+// relu(norm(conv(x))). Of a normalisation that is folded into the convolution nothing is left: convolution
+// and rectifier are one pass then.
+template <class T, class D>
+Var<T, D> conv_norm_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
+                         const Var<T, D>& x) {
+  if (!norm.folded || detail::observer) return norm_relu(norm, relu, conv(x));
+  return conv.convolved(x, {.relu = true});
+}
+
+// relu(norm(conv(x)) + shortcut())
+template <class T, class D, std::invocable Branch>
+Var<T, D> conv_norm_add_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
+                             const Var<T, D>& x, Branch&& shortcut) {
+  if (!norm.folded || detail::observer) return norm_add_relu(norm, relu, conv(x), shortcut);
+  return conv.convolved(x, {.residual = shortcut(), .relu = true});
+}
+
 // pool(relu(conv(x)))
 template <class T, class D>
-Var<T, D> conv_relu_pool(const Conv2d<T, D>& conv, const ReLU& relu, const MaxPool2d& pool, const Var<T, D>& x) {
-  if (detail::observer) return pool(relu(conv(x)));  // whoever looks at the layers sees what each of them gives
+Var<T, D> conv_relu_pool(const Conv2d<T, D>& conv, const ReLU& relu, const MaxPool2d& pool,
+                         const Var<T, D>& x) {
+  if (detail::observer)
+    return pool(relu(conv(x)));  // whoever looks at the layers sees what each of them gives
   return conv2d_relu_max_pool2d(x, conv.weight, conv.bias, conv.geometry, pool.window);
 }
 

@@ -76,7 +76,7 @@ void with_conv_method(const Conv2dGeometry& g, const Use& use) {
 }  // namespace detail
 
 template <class T>
-void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
+void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
   detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w, finish, y);

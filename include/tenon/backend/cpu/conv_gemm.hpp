@@ -52,13 +52,15 @@ void add_pieces(Index pieces, Index size, const T* partial, T* out) {
 
 // Convolution as a product with the patches; a 1×1 window needs none.
 template <class T, class Isa>
-void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
+void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
   const Index rows = g.n * g.oh * g.ow;
   for (Index group = 0; group < g.groups; ++group) {
     const Index first = group * g.group_out();
     const GemmBlocks blocks{rows, g.group_out(), g.taps()};
     const MatrixColumns<T, Isa> weights{w + first * g.taps(), g.taps(), true};
-    const BiasRelu<T> own{finish.bias ? finish.bias + first : nullptr, finish.relu};
+    Epilogue<T> own{.relu = finish.relu, .row = g.o};
+    if (finish.bias) own.bias = finish.bias + first;
+    if (finish.residual) own.residual = finish.residual + first;
     if (g.pointwise()) {
       gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
     } else {

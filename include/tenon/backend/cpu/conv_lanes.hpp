@@ -269,7 +269,7 @@ std::vector<T> taps_backward(const Conv2dGeometry& g, const T* w) {
 }  // namespace detail
 
 template <class T, class Isa>
-void conv2d_forward_lanes(const Conv2dGeometry& g, const T* x, const T* w, const BiasRelu<T>& finish, T* y) {
+void conv2d_forward_lanes(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
   const auto taps = detail::taps_forward(g, w);
@@ -281,10 +281,15 @@ void conv2d_forward_lanes(const Conv2dGeometry& g, const T* x, const T* w, const
       from.interleave(x + first * g.h * g.w * g.c, count);
       LanesConvolution<T, Isa>{from,       to,      g.kh,    g.kw,        g.stride_h,
                                g.stride_w, g.pad_h, g.pad_w, taps.data(), finish.bias}();
-      if (finish.relu) {
-        for (Index i = 0; i < g.oh * to.line(); ++i) to.data[i] = to.data[i] < 0 ? T(0) : to.data[i];
+      const Index size = g.oh * g.ow * g.o;
+      if (finish.relu && !finish.residual) {
+        for (Index i = 0; i < size * lanes; ++i) to.data[i] = to.data[i] < 0 ? T(0) : to.data[i];
       }
-      to.separate(count, y + first * g.oh * g.ow * g.o);
+      to.separate(count, y + first * size);
+      if (finish.residual) {  // picture by picture, as it lies in memory
+        const Epilogue<T> rest{.residual = finish.residual, .relu = finish.relu, .row = size};
+        for (Index i = first; i < first + count; ++i) rest(i, 0, size, y + i * size);
+      }
     });
   });
 }

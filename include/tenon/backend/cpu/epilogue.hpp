@@ -6,30 +6,37 @@
 
 namespace tenon::cpu {
 
-// y = relu(y + bias), each part optional.
+// y (rows,O) = relu(y + bias + residual), each part optional. A NaN stays a NaN.
 template <class T>
-struct BiasRelu {
-  const T* bias = nullptr;  // (O)
+struct Epilogue {
+  const T* bias = nullptr;      // (O)
+  const T* residual = nullptr;  // of y's shape
   bool relu = false;
+  Index row = 0;  // from one row of the residual to the next; each algorithm sets it
 
-  // Channels j … j+count of one pixel.
-  [[gnu::always_inline]] void operator()(Index, Index j, Index count, T* y) const {
+  // Channels j … j+count of row i.
+  [[gnu::always_inline]] void operator()(Index i, Index j, Index count, T* y) const {
     if (bias) {
       for (Index q = 0; q < count; ++q) y[q] += bias[j + q];
     }
+    if (residual) {
+      const T* more = residual + i * row + j;
+      for (Index q = 0; q < count; ++q) y[q] += more[q];
+    }
     if (relu) {
-      for (Index q = 0; q < count; ++q) y[q] = y[q] < 0 ? T(0) : y[q];  // a NaN stays
+      for (Index q = 0; q < count; ++q) y[q] = y[q] < 0 ? T(0) : y[q];
     }
   }
 
-  // The channels from j on that fill a register.
+  // The channels from j on that fill a register, and their residual.
   template <class Isa>
-  [[gnu::always_inline]] void on_register(Index j, Vec<T, Isa>& y) const {
+  [[gnu::always_inline]] void on_register(Index j, const Vec<T, Isa>* more, Vec<T, Isa>& y) const {
     if (bias) {
       Vec<T, Isa> b;
       load<T, Isa>(bias + j, b);
       y += b;
     }
+    if (more) y += *more;
     if (relu) y = y < 0 ? Vec<T, Isa>{} : y;
   }
 };

@@ -230,7 +230,10 @@ struct WinogradConvolution {
 #pragma GCC unroll 36
         for (int p = 0; p < positions; ++p) load<T, Isa>(from + p * stride + o, u[p]);
         apply_both_ways<F::inputs, F::outputs>(u, values, [](const V* a, V* b) { F::output(a, b); });
-        for (V& value : values) finish.template on_register<Isa>(o, value);
+        V more[F::outputs * F::outputs];
+        if (finish.residual) window.read(finish.residual + o, more);
+        for (int k = 0; k < F::outputs * F::outputs; ++k)
+          finish.template on_register<Isa>(o, finish.residual ? more + k : nullptr, values[k]);
         window.write(values, y + o);
       }
     }
@@ -403,9 +406,9 @@ void winograd_forward(const Conv2dGeometry& g, const T* x, const T* w, const Fin
 template <class T, class Isa, class F>
 void winograd_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   if (Isa::bytes == 64 && g.c <= lanes_of<T, Isa>) {
-    return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, dy, w, true, BiasRelu<T>{}, dx);
+    return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, dy, w, true, Epilogue<T>{}, dx);
   }
-  detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, dy, w, true, BiasRelu<T>{}, dx);
+  detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, dy, w, true, Epilogue<T>{}, dx);
 }
 
 template <class T, class Isa, class F>

@@ -1,0 +1,235 @@
+// Convolution with a residual and a rectifier in the same pass, against the three operations one after the
+// other: every algorithm, the gradients, and the layers that models put together.
+#include "close.hpp"
+#include "each_isa.hpp"
+#include "tenon/nn/nn.hpp"
+#include "threads_scope.hpp"
+
+using namespace tenon;
+using testing::error_of;
+using testing::error_text;
+using testing::same_bits;
+
+namespace {
+
+Conv2dGeometry random_geometry(Rng& rng) {
+  for (;;) {
+    Conv2dGeometry g;
+    g.groups = rng.below(3) == 0 ? 2 : 1;
+    g.n = rng.below(4) == 0 ? 16 + rng.below(5) : 1 + rng.below(3);
+    g.c = g.groups * (1 + rng.below(20));
+    g.o = g.groups * (1 + rng.below(40));
+    g.h = 1 + rng.below(10);
+    g.w = 1 + rng.below(10);
+    g.kh = g.kw = 1 + rng.below(3);
+    g.stride_h = g.stride_w = 1 + rng.below(2);
+    g.pad_h = g.pad_w = rng.below(g.kh);
+    if (g.h + 2 * g.pad_h < g.kh || g.w + 2 * g.pad_w < g.kw) continue;
+    g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, 1);
+    g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, 1);
+    return g;
+  }
+}
+
+Conv2dGeometry winograd_geometry(Rng& rng) {
+  Conv2dGeometry g{.n = 1 + rng.below(3), .h = 3 + rng.below(9), .w = 3 + rng.below(9)};
+  g.c = 16 * (1 + rng.below(3));
+  g.o = 16 * (1 + rng.below(4));
+  g.kh = g.kw = 3;
+  g.pad_h = g.pad_w = rng.below(3);
+  g.oh = conv_extent(g.h, 3, 1, g.pad_h, 1);
+  g.ow = conv_extent(g.w, 3, 1, g.pad_w, 1);
+  return g;
+}
+
+std::string describe(const Conv2dGeometry& g) {
+  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ",", g.group_in(),
+              ") stride ", g.stride_h, " padding ", g.pad_h);
+}
+
+// forward(finish, y) must give the same bits with the epilogue as without it and the rest done afterwards.
+template <class T, class Forward>
+void check_epilogues(const Conv2dGeometry& g, Rng& rng, const char* what, const Forward& forward) {
+  const Shape shape{g.n, g.oh, g.ow, g.o};
+  const auto bias = Tensor<T>::uniform({g.o}, rng, -1, 1), residual = Tensor<T>::uniform(shape, rng, -1, 1);
+  const auto poisoned = [&] { return Tensor<T>::full(shape, std::numeric_limits<T>::quiet_NaN()); };
+  for (int parts = 0; parts < 8; ++parts) {
+    auto plain = poisoned(), fused = poisoned();
+    cpu::Epilogue<T> finish;
+    if (parts & 1) finish.bias = bias.data();
+    forward(finish, plain.data());
+    if (parts & 2) plain = plain + residual;
+    if (parts & 4) plain = relu(plain);
+    if (parts & 2) finish.residual = residual.data();
+    finish.relu = parts & 4;
+    forward(finish, fused.data());
+    CHECK_MESSAGE(same_bits(fused, plain), what, " parts ", parts, " ", describe(g));
+  }
+}
+
+template <class T>
+struct Results {
+  Tensor<T> y, dx, dw, db, dr;
+};
+
+// The result and the gradients of forward(x, w, b, residual) from the cotangent dy. Gradients start non-zero.
+template <class T, class Forward>
+Results<T> results(const Tensor<T>& x0, const Tensor<T>& w0, const Tensor<T>& b0, const Tensor<T>& r0,
+                   const Tensor<T>& dy, const Forward& forward) {
+  const Var<T> x(x0, {.requires_grad = true}), w(w0, {.requires_grad = true}), b(b0, {.requires_grad = true}),
+      r(r0, {.requires_grad = true});
+  for (const auto* v : {&x, &w, &b, &r}) v->accumulate(Tensor<T>::ones(v->shape()));
+  const Var<T> y = forward(x, w, b, r);
+  y.backward(dy.clone());
+  return {y.value(), x.grad(), w.grad(), b.grad(), r.grad()};
+}
+
+}  // namespace
+
+TEST_CASE("fused convolution: every algorithm adds and rectifies what it would give alone") {
+  Rng rng(1);
+  for (int i = 0; i < 60; ++i) {
+    const auto g = random_geometry(rng);
+    const auto x = Tensor<float>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
+               w = Tensor<float>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1);
+    testing::each_isa([&](auto isa, const char* name) {
+      using Isa = decltype(isa);
+      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
+        cpu::conv2d_forward_gemm<float, Isa>(g, x.data(), w.data(), finish, y);
+      });
+      if (!cpu::conv_lanes_fits(g)) return;
+      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
+        cpu::conv2d_forward_lanes<float, Isa>(g, x.data(), w.data(), finish, y);
+      });
+    });
+    const auto xd = Tensor<double>::uniform(x.shape(), rng, -1, 1),
+               wd = Tensor<double>::uniform(w.shape(), rng, -1, 1);
+    check_epilogues<double>(g, rng, "double", [&](const auto& finish, double* y) {
+      cpu::conv2d_forward(g, xd.data(), wd.data(), finish, y);
+    });
+  }
+}
+
+TEST_CASE("fused convolution: Winograd's output transform adds and rectifies") {
+  Rng rng(2);
+  for (int i = 0; i < 40; ++i) {
+    const auto g = winograd_geometry(rng);
+    const auto x = Tensor<float>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
+               w = Tensor<float>::uniform({g.o, 3, 3, g.c}, rng, -1, 1);
+    testing::each_isa([&](auto isa, const char* name) {
+      using Isa = decltype(isa);
+      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, x.data(), w.data(), finish, y);
+      });
+      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, x.data(), w.data(), finish, y);
+      });
+    });
+  }
+}
+
+TEST_CASE("fused convolution: a NaN in the residual stays, in every algorithm") {
+  Rng rng(3);
+  // implicit GEMM, pictures in lanes, Winograd
+  for (const auto& [n, c, o] : {std::array<Index, 3>{1, 5, 7}, {16, 3, 6}, {2, 32, 32}}) {
+    const Var<float> x(Tensor<float>::uniform({n, 12, 12, c}, rng, -1, 1)),
+        w(Tensor<float>::uniform({o, 3, 3, c}, rng, -1, 1));
+    auto residual = Tensor<float>::zeros({n, 12, 12, o});
+    residual.at({0, 5, 6, 2}) = std::numeric_limits<float>::quiet_NaN();
+    const auto y =
+        conv2d(x, w, Var<float>(), {.padding = 1}, {.residual = Var<float>(residual), .relu = true});
+    CHECK(std::isnan(y.value().at({0, 5, 6, 2})));
+    CHECK_FALSE(std::isnan(y.value().at({0, 5, 6, 3})));
+  }
+}
+
+TEST_CASE("fused convolution: result and gradients are those of the three operations") {
+  Rng rng(4);
+  double largest = 0;
+  for (int i = 0; i < 40; ++i) {
+    const auto g = random_geometry(rng);
+    const Shape shape{g.n, g.oh, g.ow, g.o};
+    const auto x = Tensor<double>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
+               w = Tensor<double>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1),
+               b = Tensor<double>::uniform({g.o}, rng, -1, 1), r = Tensor<double>::uniform(shape, rng, -1, 1),
+               dy = Tensor<double>::uniform(shape, rng, -1, 1);
+    const Conv2dParameters p{.stride = g.stride_h, .padding = g.pad_h, .groups = g.groups};
+    for (const bool add : {false, true}) {
+      for (const bool rectify : {false, true}) {
+        using V = Var<double>;
+        const auto fused = results(x, w, b, r, dy, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
+          return conv2d(xv, wv, bv, p, {.residual = add ? rv : V(), .relu = rectify});
+        });
+        const auto apart = results(x, w, b, r, dy, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
+          auto y = conv2d(xv, wv, bv, p);
+          if (add) y = y + rv;
+          return rectify ? relu(y) : y;
+        });
+        CHECK(same_bits(fused.y, apart.y));
+        CHECK(same_bits(fused.dx, apart.dx));
+        CHECK(same_bits(fused.dw, apart.dw));
+        CHECK(same_bits(fused.db, apart.db));
+        CHECK(same_bits(fused.dr, apart.dr));
+        for (const double v : fused.dr.span()) largest = std::max(largest, std::abs(v - 1));
+      }
+    }
+  }
+  CHECK(largest > 0);
+}
+
+TEST_CASE(
+    "fused convolution: x may be its own residual, and the cotangent is left alone where others hold it") {
+  Rng rng(5);
+  const auto x0 = Tensor<double>::uniform({2, 5, 4, 3}, rng, -1, 1),
+             w0 = Tensor<double>::uniform({3, 3, 3, 3}, rng, -1, 1);
+  const auto run = [&](const auto& forward) {
+    const Var<double> x(x0, {.requires_grad = true}), w(w0, {.requires_grad = true});
+    const auto start = Tensor<double>::ones(x0.shape());
+    forward(x, w).backward(start);  // `start` is held here too
+    CHECK(same_bits(start, Tensor<double>::ones(x0.shape())));
+    return std::pair(x.grad(), w.grad());
+  };
+  using V = Var<double>;
+  const auto fused = run([](const V& x, const V& w) {
+    return conv2d(x, w, V(), {.padding = 1}, {.residual = x, .relu = true});
+  });
+  const auto apart = run([](const V& x, const V& w) { return relu(conv2d(x, w, V(), {.padding = 1}) + x); });
+  CHECK(error_of(fused.first, apart.first) <= 1e-14);
+  CHECK(error_of(fused.second, apart.second) <= 1e-14);
+}
+
+TEST_CASE("fused convolution: a residual of another shape is refused") {
+  const Var<float> x(Tensor<float>::zeros({1, 4, 4, 2})), w(Tensor<float>::zeros({3, 1, 1, 2}));
+  CHECK(error_text<ShapeError>([&] { conv2d(x, w, Var<float>(), {}, {.residual = x}); }) ==
+        "conv2d: residual (1,4,4,2) for a result (1,4,4,3)");
+}
+
+TEST_CASE(
+    "fused layers: folded they give the bits of the layers one after the other, and summary sees them all") {
+  Rng rng(6);
+  nn::Conv2d<float> conv({.in = 16, .out = 16, .kernel = 3, .padding = 1}, rng);
+  nn::BatchNorm2d<float> norm({.channels = 16});
+  norm.folded = true;
+  const nn::ReLU rectifier;
+  const NoGrad no_grad;
+  const Var<float> x(Tensor<float>::normal({2, 9, 8, 16}, rng));
+  CHECK(same_bits(nn::conv_norm_relu(conv, norm, rectifier, x).value(), rectifier(norm(conv(x))).value()));
+  const auto fused = [&] {
+    return nn::conv_norm_add_relu(conv, norm, rectifier, x, [&] { return conv(x); });
+  };
+  const auto apart = [&] {
+    const auto y = norm(conv(x));
+    return rectifier(y + conv(x));
+  };
+  CHECK(same_bits(fused().value(), apart().value()));
+
+  const auto seen = [](const auto& forward) {
+    std::vector<nn::Observation> all;
+    const nn::ObserverScope scope(all);
+    forward();
+    std::string names;
+    for (const auto& o : all) names += text(o.kind, o.output, " ");
+    return names;
+  };
+  CHECK(seen(fused) == seen(apart));
+}

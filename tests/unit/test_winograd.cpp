@@ -104,7 +104,9 @@ TEST_CASE("Winograd: layers of real networks, where more channels are summed") {
 
 TEST_CASE("Winograd: the same bits with one, two and three threads") {
   Rng rng(3);
-  for (const auto& g : {geometry(9, 17, 15, 16, 48, 1, 1), geometry(1, 9, 9, 64, 32, 1, 0)}) {
+  // many tiles and few, narrow and wider than a panel of columns
+  for (const auto& g : {geometry(9, 17, 15, 16, 48, 1, 1), geometry(1, 9, 9, 64, 32, 1, 0),
+                        geometry(1, 7, 7, 48, 80, 1, 1), geometry(40, 9, 9, 32, 80, 1, 1)}) {
     const Operands in(g, rng);
     struct Results {
       Tensor<float> y, dx, dw;
@@ -149,7 +151,8 @@ TEST_CASE("Winograd: a NaN in the picture reaches every output that it touches")
 TEST_CASE("convolution: the model of costs picks what suits the shape") {
   using cpu::ConvMethod;
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 64, 64, 1, 1)).best() == ConvMethod::winograd4);
-  CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd2);
+  CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd4);
+  CHECK(cpu::conv_costs(geometry(1, 14, 14, 256, 256, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() ==
         ConvMethod::gemm);  // 24 channels do not fit

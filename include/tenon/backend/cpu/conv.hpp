@@ -46,8 +46,9 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
   const auto winograd = [&](int m) {
     if (!winograd_fits(g)) return std::numeric_limits<double>::infinity();
     const double positions = (m + 2) * (m + 2), c = static_cast<double>(g.c), o = static_cast<double>(g.o);
-    const double tiles = static_cast<double>(g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m));
-    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 12 / far);
+    const Index count = g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m);
+    const double tiles = static_cast<double>((count + 7) / 8 * 8);  // a register tile has eight
+    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 6 / cached);
   };
   // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy what they read.
   const double filled =

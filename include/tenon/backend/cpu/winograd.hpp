@@ -101,17 +101,21 @@ class WinogradWeights {
   static constexpr Index columns = Vectors * lanes;
   enum class Use { forward, backward_data };
 
-  // w (O,3,3,C). For backward_data inputs and outputs change places and the taps turn by 180°.
-  WinogradWeights(const T* w, Index o, Index c, Use use)
+  // w (O,3,3,C); of its outputs `count` from `first`, a multiple of the columns. For backward_data inputs and
+  // outputs change places and the taps turn by 180°.
+  WinogradWeights(const T* w, Index o, Index c, Use use, Index first, Index count)
       : in_(use == Use::forward ? c : o),
-        panels_(((use == Use::forward ? o : c) + columns - 1) / columns),
+        panels_((count + columns - 1) / columns),
         stride_(detail::position_stride(panels_ * in_ * columns)),
         data_(positions * stride_) {
     if (use == Use::forward) {
-      parallel_for((o + lanes - 1) / lanes,
-                   [&](Index job) { CompiledFor<Isa>::run([&] { from_rows(w, job * lanes, o, c); }); });
+      const T* rows = w + first * 9 * c;
+      parallel_for((count + lanes - 1) / lanes,
+                   [&](Index job) { CompiledFor<Isa>::run([&] { from_rows(rows, job * lanes, count, c); }); });
     } else {
-      parallel_for(o, [&](Index job) { CompiledFor<Isa>::run([&] { from_columns(w, job, c); }); });
+      parallel_for(o, [&](Index job) {
+        CompiledFor<Isa>::run([&] { from_columns(w + first, job, c, count); });
+      });
     }
   }
 
@@ -122,28 +126,28 @@ class WinogradWeights {
  private:
   using V = Vec<T, Isa>;
 
-  // Output channels [o0, o0 + lanes): transformed with the input channels in the lanes, then transposed.
+  // Output channels [o0, o0 + lanes): the nine taps are transposed, then transformed with outputs in the lanes.
   [[gnu::always_inline]] void from_rows(const T* w, Index o0, Index o, Index c) {
     const Index count = std::min<Index>(lanes, o - o0);
     for (Index c0 = 0; c0 < c; c0 += lanes) {
-      V all[positions][lanes];
-      for (Index r = 0; r < count; ++r) {
-        V taps[9], u[positions];
-        for (Index k = 0; k < 9; ++k) load<T, Isa>(w + ((o0 + r) * 9 + k) * c + c0, taps[k]);
-        apply_both_ways<3, F::inputs>(taps, u, [](const V* g, V* out) { F::filter(g, out); });
-        for (int i = 0; i < positions; ++i) all[i][r] = u[i];
+      V all[9][lanes];
+      for (Index k = 0; k < 9; ++k) {
+        for (Index r = 0; r < count; ++r) load<T, Isa>(w + ((o0 + r) * 9 + k) * c + c0, all[k][r]);
+        for (Index r = count; r < lanes; ++r) all[k][r] = V{};
+        transpose<T, Isa>(all[k]);
       }
-      for (int i = 0; i < positions; ++i) {
-        for (Index r = count; r < lanes; ++r) all[i][r] = V{};
-        transpose<T, Isa>(all[i]);
-        T* out = data_.data() + i * stride_ + (o0 / columns * in_ + c0) * columns + o0 % columns;
-        for (Index r = 0; r < lanes; ++r) store<T, Isa>(all[i][r], out + r * columns);
+      T* out = data_.data() + (o0 / columns * in_ + c0) * columns + o0 % columns;
+      for (Index r = 0; r < lanes; ++r, out += columns) {
+        V taps[9], u[positions];
+        for (Index k = 0; k < 9; ++k) taps[k] = all[k][r];
+        apply_both_ways<3, F::inputs>(taps, u, [](const V* g, V* to) { F::filter(g, to); });
+        for (int i = 0; i < positions; ++i) store<T, Isa>(u[i], out + i * stride_);
       }
     }
   }
 
-  [[gnu::always_inline]] void from_columns(const T* w, Index o, Index c) {
-    for (Index c0 = 0; c0 < c; c0 += lanes) {
+  [[gnu::always_inline]] void from_columns(const T* w, Index o, Index c, Index count) {
+    for (Index c0 = 0; c0 < count; c0 += lanes) {
       V taps[9], u[positions];
       for (Index k = 0; k < 9; ++k) load<T, Isa>(w + (o * 9 + 8 - k) * c + c0, taps[k]);
       apply_both_ways<3, F::inputs>(taps, u, [](const V* g, V* out) { F::filter(g, out); });
@@ -165,35 +169,52 @@ struct WinogradConvolution {
 
   Index h, w, oh, ow, pad_h, pad_w, in, out;
   const T* x;
-  WinogradWeights<T, Isa, F, Vectors>& weights;
   T* y;
   const Finish& finish;
   WinogradTiles<F> tiles;
 
-  // Tiles [first, first + count), a multiple of Rows but for the last block. Inside a parallel loop it runs
-  // serially.
-  void block(Index first, Index count) const {
-    const Index groups = (count + Rows - 1) / Rows, width = weights.panels() * columns;
-    const Index stride_v = detail::position_stride(groups * Rows * in);
-    const Index stride_m = detail::position_stride(groups * Rows * width);
-    Scratch<T> v(positions * stride_v), m(positions * stride_m);
-    parallel_for(groups, [&](Index group) {
-      CompiledFor<Isa>::run([&] { transform_input(first, count, group, v.data(), stride_v); });
-    });
+  // The transformed tiles [first, first + count): V[position][group][in/16][Rows][16].
+  class Inputs {
+   public:
+    Inputs(const WinogradConvolution& convolution, Index first_tile, Index tile_count)
+        : first(first_tile),
+          count(tile_count),
+          groups((count + Rows - 1) / Rows),
+          stride(detail::position_stride(groups * Rows * convolution.in)),
+          data_(positions * stride) {
+      parallel_for(groups, [&](Index group) {
+        CompiledFor<Isa>::run([&] { convolution.transform_input(first, count, group, data(), stride); });
+      });
+    }
+    T* data() { return data_.data(); }
+
+    const Index first, count, groups, stride;
+
+   private:
+    Scratch<T> data_;
+  };
+
+  // The channels of y from first_out on that `weights` lead to. Inside a parallel loop it runs serially.
+  void outputs(Inputs& v, WinogradWeights<T, Isa, F, Vectors>& weights, Index first_out) const {
+    const Index width = weights.panels() * columns, channels = std::min(width, out - first_out);
+    const Index stride_m = detail::position_stride(v.groups * Rows * width);
+    Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
       CompiledFor<Isa>::run([&] {
         for (Index panel = 0; panel < weights.panels(); ++panel) {
           const T* b = weights.panel(i, panel);
-          for (Index group = 0; group < groups; ++group) {
+          for (Index group = 0; group < v.groups; ++group) {
             multiply_tile<T, Isa, Rows, Vectors, row_runs>(
-                in, v.data() + i * stride_v + group * Rows * in, b, false,
+                in, v.data() + i * v.stride + group * Rows * in, b, false,
                 m.data() + i * stride_m + group * Rows * width + panel * columns, width);
           }
         }
       });
     });
-    parallel_for(groups, [&](Index group) {
-      CompiledFor<Isa>::run([&] { transform_output(first, count, group, m.data(), stride_m, width); });
+    parallel_for(v.groups, [&](Index group) {
+      CompiledFor<Isa>::run([&] {
+        transform_output(v.first, v.count, group, m.data(), stride_m, width, first_out, channels);
+      });
     });
   }
 
@@ -218,23 +239,24 @@ struct WinogradConvolution {
   }
 
   [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m,
-                                               Index stride, Index width) const {
+                                               Index stride, Index width, Index first_out,
+                                               Index channels) const {
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
       const Index tile = first + group * Rows + i, tx = tile % tiles.across,
                   ty = tile / tiles.across % tiles.down;
       const PictureWindow<T, Isa, F::outputs> window(tile / (tiles.across * tiles.down), ty * F::outputs,
                                                      tx * F::outputs, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
-      for (Index o = 0; o < out; o += lanes) {
+      for (Index o = 0; o < channels; o += lanes) {
         V u[positions], values[F::outputs * F::outputs];
 #pragma GCC unroll 36
         for (int p = 0; p < positions; ++p) load<T, Isa>(from + p * stride + o, u[p]);
         apply_both_ways<F::inputs, F::outputs>(u, values, [](const V* a, V* b) { F::output(a, b); });
         V more[F::outputs * F::outputs];
-        if (finish.residual) window.read(finish.residual + o, more);
+        if (finish.residual) window.read(finish.residual + first_out + o, more);
         for (int k = 0; k < F::outputs * F::outputs; ++k)
-          finish.template on_register<Isa>(o, finish.residual ? more + k : nullptr, values[k]);
-        window.write(values, y + o);
+          finish.template on_register<Isa>(first_out + o, finish.residual ? more + k : nullptr, values[k]);
+        window.write(values, y + first_out + o);
       }
     }
   }
@@ -369,26 +391,38 @@ template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
 void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool data, const Finish& finish,
                        T* y) {
   using Weights = WinogradWeights<T, Isa, F, Vectors>;
-  Weights weights(w, g.o, g.c, data ? Weights::Use::backward_data : Weights::Use::forward);
+  using Convolution = WinogradConvolution<T, Isa, F, Rows, Vectors, Finish>;
+  const auto use = data ? Weights::Use::backward_data : Weights::Use::forward;
   const Index h = data ? g.oh : g.h, width = data ? g.ow : g.w, oh = data ? g.h : g.oh,
-              ow = data ? g.w : g.ow;
-  const WinogradConvolution<T, Isa, F, Rows, Vectors, Finish> convolution{h,
-                                                                          width,
-                                                                          oh,
-                                                                          ow,
-                                                                          data ? 2 - g.pad_h : g.pad_h,
-                                                                          data ? 2 - g.pad_w : g.pad_w,
-                                                                          data ? g.o : g.c,
-                                                                          data ? g.c : g.o,
-                                                                          x,
-                                                                          weights,
-                                                                          y,
-                                                                          finish,
-                                                                          WinogradTiles<F>(g.n, oh, ow)};
+              ow = data ? g.w : g.ow, out = data ? g.c : g.o;
+  const Convolution convolution{h,
+                                width,
+                                oh,
+                                ow,
+                                data ? 2 - g.pad_h : g.pad_h,
+                                data ? 2 - g.pad_w : g.pad_w,
+                                data ? g.o : g.c,
+                                out,
+                                x,
+                                y,
+                                finish,
+                                WinogradTiles<F>(g.n, oh, ow)};
   // A block's operands stay in the second-level cache while that leaves the weights enough use.
   const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;
-  const auto block = [&](Index b) { convolution.block(b * most, std::min(most, count - b * most)); };
+  if (blocks <= 1) {  // few tiles: the weights are the larger operand, and only a panel of them exists at a time
+    typename Convolution::Inputs v(convolution, 0, count);
+    return parallel_for((out + Weights::columns - 1) / Weights::columns, [&](Index panel) {
+      const Index first = panel * Weights::columns;
+      Weights weights(w, g.o, g.c, use, first, std::min(Weights::columns, out - first));
+      convolution.outputs(v, weights, first);
+    });
+  }
+  Weights weights(w, g.o, g.c, use, 0, out);
+  const auto block = [&](Index b) {
+    typename Convolution::Inputs v(convolution, b * most, std::min(most, count - b * most));
+    convolution.outputs(v, weights, 0);
+  };
   if (blocks >= 2 * thread_count()) return parallel_for(blocks, block);
   for (Index b = 0; b < blocks; ++b) block(b);
 }

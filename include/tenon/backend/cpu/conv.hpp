@@ -2,14 +2,18 @@
 // x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
 #pragma once
 
+#include <optional>
+
+#include "tenon/backend/cpu/conv_depthwise.hpp"
 #include "tenon/backend/cpu/conv_gemm.hpp"
+#include "tenon/backend/cpu/conv_groups.hpp"
 #include "tenon/backend/cpu/conv_lanes.hpp"
 #include "tenon/backend/cpu/winograd.hpp"
 #include "tenon/core/scalar.hpp"
 
 namespace tenon::cpu {
 
-enum class ConvMethod { gemm, winograd2, winograd4, lanes };
+enum class ConvMethod { gemm, winograd2, winograd4, lanes, depthwise };
 
 inline const char* name(ConvMethod m) {
   switch (m) {
@@ -21,6 +25,8 @@ inline const char* name(ConvMethod m) {
       return "Winograd F(4,3)";
     case ConvMethod::lanes:
       return "pictures in lanes";
+    case ConvMethod::depthwise:
+      return "depthwise";
   }
   return "";
 }
@@ -29,12 +35,13 @@ inline const char* name(ConvMethod m) {
 // measured on the machine of bench/RESULTS.md: what counts is their ratios, which are much the same
 // elsewhere.
 struct ConvCosts {
-  double gemm, winograd2, winograd4, lanes;
+  double gemm, winograd2, winograd4, lanes, depthwise;
 
   ConvMethod best() const {
-    const double least = std::min({gemm, winograd2, winograd4, lanes});
+    const double least = std::min({gemm, winograd2, winograd4, lanes, depthwise});
     if (least == gemm) return ConvMethod::gemm;
     if (least == lanes) return ConvMethod::lanes;
+    if (least == depthwise) return ConvMethod::depthwise;
     return least == winograd2 ? ConvMethod::winograd2 : ConvMethod::winograd4;
   }
 };
@@ -60,10 +67,19 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
           .winograd2 = winograd(2),
           .winograd4 = winograd(4),
           .lanes = conv_lanes_fits(g) ? blocks * (products / 0.8 / multiply_adds + values * 4 / far)
-                                      : std::numeric_limits<double>::infinity()};
+                                      : std::numeric_limits<double>::infinity(),
+          .depthwise = conv_depthwise_fits(g) ? std::max(products * 2 / multiply_adds, values * 4 / far)
+                                              : std::numeric_limits<double>::infinity()};
 }
 
 namespace detail {
+
+// The convolution with several small groups as one, if that is how to compute it.
+inline std::optional<Conv2dGeometry> mergeable_groups(const Conv2dGeometry& g) {
+  const Conv2dGeometry merged = merge_groups(g);
+  if (merged.groups == g.groups || conv_depthwise_fits(g)) return std::nullopt;
+  return merged;
+}
 
 // Calls use(isa, method). Winograd's rounding error is for float to bear, not for double.
 template <class T, class Use>
@@ -78,9 +94,15 @@ void with_conv_method(const Conv2dGeometry& g, const Use& use) {
 
 template <class T>
 void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
+  if (const auto merged = detail::mergeable_groups(g)) {
+    Scratch<T> weights(merged->o * merged->taps());
+    merge_group_weights(g, *merged, w, weights.data());
+    return conv2d_forward<T>(*merged, x, weights.data(), finish, y);
+  }
   detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w, finish, y);
+    if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w, finish, y);
     if constexpr (std::same_as<T, float>) {
       if (method == ConvMethod::winograd2) return winograd_forward<T, Isa, Winograd2>(g, x, w, finish, y);
       if (method == ConvMethod::winograd4) return winograd_forward<T, Isa, Winograd4>(g, x, w, finish, y);
@@ -91,11 +113,17 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const Epilo
 
 template <class T>
 void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+  if (const auto merged = detail::mergeable_groups(g)) {
+    Scratch<T> weights(merged->o * merged->taps());
+    merge_group_weights(g, *merged, w, weights.data());
+    return conv2d_backward_data<T>(*merged, dy, weights.data(), dx);
+  }
   detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
       return conv2d_backward_data_lanes<T, Isa>(g, dy, w, dx);
     }
+    if (method == ConvMethod::depthwise) return conv2d_backward_data_depthwise<T, Isa>(g, dy, w, dx);
     if constexpr (std::same_as<T, float>) {
       if (method == ConvMethod::winograd2) return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, dx);
       if (method == ConvMethod::winograd4) return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, dx);
@@ -106,9 +134,15 @@ void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* d
 
 template <class T>
 void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
+  if (const auto merged = detail::mergeable_groups(g)) {
+    Scratch<T> weights(merged->o * merged->taps());
+    conv2d_backward_weights<T>(*merged, x, dy, weights.data());
+    return split_group_weights(g, *merged, weights.data(), dw);
+  }
   detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes) return conv2d_backward_weights_lanes<T, Isa>(g, x, dy, dw);
+    if (method == ConvMethod::depthwise) return conv2d_backward_weights_depthwise<T, Isa>(g, x, dy, dw);
     if constexpr (std::same_as<T, float>) {
       if (method == ConvMethod::winograd2) return winograd_backward_weights<T, Isa, Winograd2>(g, x, dy, dw);
       if (method == ConvMethod::winograd4) return winograd_backward_weights<T, Isa, Winograd4>(g, x, dy, dw);

@@ -129,10 +129,15 @@ class WinogradWeights {
   // Output channels [o0, o0 + lanes): the nine taps are transposed, then transformed with outputs in the lanes.
   [[gnu::always_inline]] void from_rows(const T* w, Index o0, Index o, Index c) {
     const Index count = std::min<Index>(lanes, o - o0);
+    // Too many lines are read side by side for the processor to foresee: ask for what comes two steps later.
+    const Index ahead = 2 * lanes, more = o0 + 2 * lanes <= o ? lanes : 0;
     for (Index c0 = 0; c0 < c; c0 += lanes) {
       V all[9][lanes];
       for (Index k = 0; k < 9; ++k) {
-        for (Index r = 0; r < count; ++r) load<T, Isa>(w + ((o0 + r) * 9 + k) * c + c0, all[k][r]);
+        for (Index r = 0; r < count; ++r) {
+          load<T, Isa>(w + ((o0 + r) * 9 + k) * c + c0, all[k][r]);
+          __builtin_prefetch(w + ((o0 + r + (c0 + ahead < c ? 0 : more)) * 9 + k) * c + (c0 + ahead) % c);
+        }
         for (Index r = count; r < lanes; ++r) all[k][r] = V{};
         transpose<T, Isa>(all[k]);
       }

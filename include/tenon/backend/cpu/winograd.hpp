@@ -66,6 +66,36 @@ struct PictureWindow {
       for (Index s = left; s < right; ++s) load<T, Isa>(first + r * row + s * pixel, values[r * Size + s]);
     }
   }
+  // The transform of the window by `line` (Size → To values), to write(y, x, value). With pixels outside it
+  // goes through a table of addresses, which has a register of zeros for those.
+  template <int To, class Line, class Write>
+  [[gnu::always_inline]] void transform(const T* data, const Line& line, const Write& write) const {
+    using V = Vec<T, Isa>;
+    const T* first = data + start;
+    if (whole()) {
+      return apply_both_ways<Size, To, V>(
+          [&](int r, int s, V& v) { load<T, Isa>(first + r * row + s * pixel, v); }, line, write);
+    }
+    alignas(64) static constexpr T zeros[lanes_of<T, Isa>] = {};
+    const T* table[Size * Size];
+    for (Index r = 0; r < Size; ++r) {
+      for (Index s = 0; s < Size; ++s) {
+        const bool inside = r >= top && r < bottom && s >= left && s < right;
+        table[r * Size + s] = inside ? first + r * row + s * pixel : zeros;
+      }
+    }
+    apply_both_ways<Size, To, V>([&](int r, int s, V& v) { load<T, Isa>(table[r * Size + s], v); }, line,
+                                 write);
+  }
+  // Asks for the first `count`² pixels below this window, which the windows of the next row will want. The
+  // processor's prefetchers do not see such a pattern: without this, memory decides the speed.
+  template <bool Write>
+  [[gnu::always_inline]] void ask_below(const T* data, int count) const {
+    const T* first = data + start + Size * row;
+    for (int r = 0; r < count; ++r) {
+      for (int s = 0; s < count; ++s) __builtin_prefetch(first + r * row + s * pixel, Write, 3);
+    }
+  }
   [[gnu::always_inline]] void write(const Vec<T, Isa>* values, T* data) const {
     T* first = data + start;
     if (whole()) {
@@ -233,12 +263,11 @@ struct WinogradConvolution {
       const PictureWindow<T, Isa, F::inputs> window(
           tile / (tiles.across * tiles.down), ty * F::outputs - pad_h, tx * F::outputs - pad_w, h, w, in);
       for (Index c = 0; c < in; c += lanes) {
-        V d[positions], u[positions];
-        window.read(x + c, d);
-        apply_both_ways<F::inputs, F::inputs>(d, u, [](const V* a, V* b) { F::input(a, b); });
+        window.template ask_below<false>(x + c, F::outputs);
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
-#pragma GCC unroll 36
-        for (int p = 0; p < positions; ++p) store<T, Isa>(u[p], to + p * stride);
+        window.template transform<F::inputs>(
+            x + c, [](const V* a, V* b) { F::input(a, b); },
+            [&](int r, int s, const V& value) { store<T, Isa>(value, to + (r * F::inputs + s) * stride); });
       }
     }
   }
@@ -253,10 +282,12 @@ struct WinogradConvolution {
                                                      tx * F::outputs, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
       for (Index o = 0; o < channels; o += lanes) {
-        V u[positions], values[F::outputs * F::outputs];
-#pragma GCC unroll 36
-        for (int p = 0; p < positions; ++p) load<T, Isa>(from + p * stride + o, u[p]);
-        apply_both_ways<F::inputs, F::outputs>(u, values, [](const V* a, V* b) { F::output(a, b); });
+        window.template ask_below<true>(y + first_out + o, F::outputs);
+        V values[F::outputs * F::outputs];
+        apply_both_ways<F::inputs, F::outputs, V>(
+            [&](int r, int s, V& v) { load<T, Isa>(from + (r * F::inputs + s) * stride + o, v); },
+            [](const V* a, V* b) { F::output(a, b); },
+            [&](int r, int s, const V& v) { values[r * F::outputs + s] = v; });
         V more[F::outputs * F::outputs];
         if (finish.residual) window.read(finish.residual + first_out + o, more);
         for (int k = 0; k < F::outputs * F::outputs; ++k)
@@ -355,28 +386,21 @@ class WinogradWeightGradient {
                 picture = tile / (tiles_.across * tiles_.down);
     const PictureWindow<T, Isa, F::inputs> in(picture, ty * F::outputs - g_.pad_h, tx * F::outputs - g_.pad_w,
                                               g_.h, g_.w, g_.c);
-    V u[positions];
-    for (Index c = 0; c < width_; c += lanes) {
-      V d[positions];
-      if (c < g_.c) {
-        in.read(x_ + c, d);
-      } else {
-        for (V& value : d) value = V{};
-      }
-      apply_both_ways<F::inputs, F::inputs>(d, u, [](const V* a, V* b) { F::input(a, b); });
+    for (Index c = 0; c < g_.c; c += lanes) {
+      in.template ask_below<false>(x_ + c, F::outputs);
       T* to = xs + (c / columns * depth + t) * columns + c % columns;
-#pragma GCC unroll 36
-      for (int p = 0; p < positions; ++p) store<T, Isa>(u[p], to + p * stride_x);
+      in.template transform<F::inputs>(
+          x_ + c, [](const V* a, V* b) { F::input(a, b); },
+          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_x); });
     }
     const PictureWindow<T, Isa, F::outputs> out(picture, ty * F::outputs, tx * F::outputs, g_.oh, g_.ow,
                                                 g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
-      V d[F::outputs * F::outputs];
-      out.read(dy_ + o, d);
-      apply_both_ways<F::outputs, F::inputs>(d, u, [](const V* a, V* b) { F::spread(a, b); });
+      out.template ask_below<false>(dy_ + o, F::outputs);
       T* to = ys + (o / row_runs * depth + t) * row_runs + o % row_runs;
-#pragma GCC unroll 36
-      for (int p = 0; p < positions; ++p) store<T, Isa>(u[p], to + p * stride_y);
+      out.template transform<F::inputs>(
+          dy_ + o, [](const V* a, V* b) { F::spread(a, b); },
+          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_y); });
     }
   }
 

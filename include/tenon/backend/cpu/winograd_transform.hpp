@@ -101,22 +101,35 @@ struct Winograd4 {
   }
 };
 
-// Applies `line` (From → To values) to the columns and then to the rows of a square: out (To,To) from in
-// (From,From).
-template <int From, int To, class V, class Line>
-[[gnu::always_inline]] inline void apply_both_ways(const V* in, V* out, const Line& line) {
+// Applies `line` (From → To values) to the columns and then to the rows of a square. read(y, x, V&) gives the
+// values in, write(y, x, const V&) takes those out, one column or row at a time: more would not stay in
+// registers.
+template <int From, int To, class V, class Read, class Line, class Write>
+[[gnu::always_inline]] inline void apply_both_ways(const Read& read, const Line& line, const Write& write) {
   V half[To * From];
 #pragma GCC unroll 6
   for (int x = 0; x < From; ++x) {
     V column[From], result[To];
 #pragma GCC unroll 6
-    for (int y = 0; y < From; ++y) column[y] = in[y * From + x];
+    for (int y = 0; y < From; ++y) read(y, x, column[y]);
     line(column, result);
 #pragma GCC unroll 6
     for (int y = 0; y < To; ++y) half[y * From + x] = result[y];
   }
 #pragma GCC unroll 6
-  for (int y = 0; y < To; ++y) line(half + y * From, out + y * To);
+  for (int y = 0; y < To; ++y) {
+    V row[To];
+    line(half + y * From, row);
+#pragma GCC unroll 6
+    for (int x = 0; x < To; ++x) write(y, x, row[x]);
+  }
+}
+
+// The same between two arrays.
+template <int From, int To, class V, class Line>
+[[gnu::always_inline]] inline void apply_both_ways(const V* in, V* out, const Line& line) {
+  apply_both_ways<From, To, V>([&](int y, int x, V& v) { v = in[y * From + x]; }, line,
+                               [&](int y, int x, const V& v) { out[y * To + x] = v; });
 }
 
 }  // namespace tenon::cpu

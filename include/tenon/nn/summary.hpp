@@ -38,7 +38,7 @@ inline std::string shape_text(const Shape& shape, ShapeOrder order) {
 
 inline std::string with_commas(Index number) {
   std::string digits = text(number);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
   return digits;
 }
 

@@ -77,15 +77,23 @@ struct CompiledFor<Avx512> {
   }
 };
 
-// Calls use(Isa{}) with the widest instruction set of this processor.
+// Calls use(Isa{}) with the widest instruction set of this processor. A set that the compiler takes for granted is not
+// asked for, and narrower ones are then not compiled.
 template <class Use>
 void with_best_isa(Use&& use) {
-  static const int level = __builtin_cpu_supports("avx512f")                                   ? 2
-                           : (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) ? 1
-                                                                                               : 0;
-  if (level == 2) return use(Avx512{});
-  if (level == 1) return use(Avx2{});
+#if defined(__AVX512F__)
+  use(Avx512{});
+#else
+  static const bool widest = __builtin_cpu_supports("avx512f");
+  if (widest) return use(Avx512{});
+#if defined(__AVX2__) && defined(__FMA__)
+  use(Avx2{});
+#else
+  static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (wide) return use(Avx2{});
   use(Baseline{});
+#endif
+#endif
 }
 #else
 template <class Use>

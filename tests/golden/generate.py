@@ -10,6 +10,7 @@ PyTorch's before use, and the answers are permuted back. README.md tells the nam
 """
 
 import argparse
+import copy
 import json
 import math
 import pathlib
@@ -589,16 +590,35 @@ def checksums(tensors):
     return np.array([[float(t.double().sum()), float(t.double().abs().sum())] for t in tensors])
 
 
+def relu_margin(run):
+    """The smallest magnitude that enters a ReLU while `run` runs."""
+    smallest = math.inf
+    plain = F.relu
+
+    def watched(x):
+        nonlocal smallest
+        smallest = min(smallest, float(x.detach().abs().min()))
+        return plain(x)
+
+    F.relu = watched
+    try:
+        run()
+    finally:
+        F.relu = plain
+    return smallest
+
+
 # At full rate in double, where rounding stays below 1e-11. In float it would not stay small: a ReLU input near
 # zero falls on either side, and at this rate PyTorch differs by 1e-3 to 1e-1 between two of its own memory
-# layouts. The gentle runs keep that at 1e-5.
+# layouts. The gentle runs keep that at 1e-5, and begin with pictures that leave no ReLU input of the first step
+# near zero: one on the other side would change that step's gradients by 5e-4.
 TRAININGS = [
     ("twin", lambda: Twin(True), 16, 0.05, ["double"]),
     ("lenet", lambda: Twin(False), 16, 0.05, ["double"]),
     ("resnet20", ResNet20, 8, 0.05, ["double"]),
     ("twin.gentle", lambda: Twin(True), 16, 0.005, ["float"]),
     ("lenet.gentle", lambda: Twin(False), 16, 0.005, ["float"]),
-    ("resnet20.gentle", ResNet20, 8, 0.001, ["float"]),
+    ("resnet20.gentle", ResNet20, 4, 0.001, ["float"]),
 ]
 
 
@@ -612,16 +632,27 @@ def training():
             model = make().double()
             listing = set_parameters(model)
             model = model.to(dtype)
+            start = copy.deepcopy(model.state_dict())
+
+            def images(seed):
+                return torch.from_numpy(to_torch_layout(golden_values(seed, (batch, 32, 32, 3)))).to(dtype)
+
+            image_seed = 5000
+            if tag == "float":
+                seeds = range(5000, 5000 + 400 * steps, steps)
+                with torch.no_grad():
+                    image_seed = max(seeds, key=lambda seed: relu_margin(lambda: model(images(seed))))
+                model.load_state_dict(start)  # batch normalisation has counted the trials
             file.cases[name] = {
                 "parameters": options, "batch": batch, "steps": steps, "classes": 10, "types": types,
-                "image_seed": 5000, "label_seed": 6000, "start": listing,
+                "image_seed": image_seed, "label_seed": 50000, "start": listing,
             }
             optimiser = torch.optim.SGD(model.parameters(), **options)
             losses = []
 
             def loss_of(step):
-                x = torch.from_numpy(to_torch_layout(golden_values(5000 + step, (batch, 32, 32, 3)))).to(dtype)
-                return F.cross_entropy(model(x), torch.from_numpy(golden_labels(6000 + step, batch, 10)))
+                x = images(image_seed + step)
+                return F.cross_entropy(model(x), torch.from_numpy(golden_labels(50000 + step, batch, 10)))
 
             for step in range(steps):
                 optimiser.zero_grad()

@@ -208,7 +208,8 @@ TEST_CASE("knn classifier: no distance is below 0, so that equal samples have th
   Tensor<std::int32_t> labels({60});
   for (Index i = 0; i < 60; ++i) labels.data()[i] = static_cast<std::int32_t>(i);
   for (const Metric metric : metrics) {
-    for (const float d : knn_search(x, x, {.k = 3, .metric = metric}).distances.span()) CHECK_UNARY(d >= 0);
+    const auto distances = knn_search(x, x, {.k = 3, .metric = metric}).distances;
+    for (const float d : distances.span()) CHECK_UNARY(d >= 0);
     const KnnClassifier classifier(x, labels, {.k = 3, .metric = metric, .weights = KnnWeights::distance});
     CHECK(classifier.predict(x).to_vector() == labels.to_vector());
   }

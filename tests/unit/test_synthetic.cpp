@@ -39,7 +39,8 @@ TEST_CASE("synthetic: a picture is not told by its mean colour, but classes diff
   std::vector<double> mean(10), squares(10);
   for (Index i = 0; i < set.size(); ++i) {
     double sum = 0;
-    for (const std::uint8_t v : set.image(i).span()) sum += v;
+    const auto image = set.image(i);
+    for (const std::uint8_t v : image.span()) sum += v;
     const auto c = static_cast<std::size_t>(set.label(i));
     mean[c] += sum / 3072 / 100;
     squares[c] += sum / 3072 * sum / 3072 / 100;

@@ -102,8 +102,13 @@ class Tensor {
   // True when no other tensor shares the elements: writing in place then surprises nobody.
   bool unique() const { return storage_.use_count() == 1; }
 
-  std::span<T> span() requires std::same_as<D, Cpu> { return {data(), static_cast<std::size_t>(numel_)}; }
-  std::span<const T> span() const requires std::same_as<D, Cpu> { return {data(), static_cast<std::size_t>(numel_)}; }
+  std::span<T> span() & requires std::same_as<D, Cpu> { return {data(), static_cast<std::size_t>(numel_)}; }
+  std::span<const T> span() const& requires std::same_as<D, Cpu> {
+    return {data(), static_cast<std::size_t>(numel_)};
+  }
+  // Not of a temporary, whose elements would be gone in the body of `for (T v : f(x).span())`: name it first,
+  // or take to_vector().
+  std::span<const T> span() const&& = delete;
 
   // One element by its position in every dimension: x.at({2, 0}).
   T& at(std::initializer_list<Index> position) requires std::same_as<D, Cpu> { return data()[flat(position)]; }

@@ -41,7 +41,7 @@ check() {
     passed=$((passed + 1))
   else
     say "FAILED   $name (all of it in $log)"
-    { grep -m1 -A8 'error:' "$log" || tail -n 15 "$log"; } | cut -c1-200 | sed 's/^/         | /'
+    { grep -E -m3 -A8 'error:|ERROR:' "$log" || tail -n 15 "$log"; } | cut -c1-200 | sed 's/^/         | /'
     failed=$((failed + 1))
     return 1
   fi
@@ -134,9 +134,10 @@ set_up() {
 if ! check "set up" set_up; then finish; fi
 if [[ -n ${TENON_DATA:-} ]]; then say "real data: $TENON_DATA"; else say "no TENON_DATA: synthetic data only"; fi
 
-# configure_and_build PRESET TARGETS...
+# configure_and_build PRESET TARGETS..., with `options` for the configuration
+options=()
 configure_and_build() {
-  cmake --preset "$1" -B "$build/$1" && cmake --build "$build/$1" -j "$jobs" --target "${@:2}"
+  cmake --preset "$1" -B "$build/$1" "${options[@]}" && cmake --build "$build/$1" -j "$jobs" --target "${@:2}"
 }
 
 # ---- The optimised build and its tests ----------------------------------------------------------------------
@@ -197,6 +198,7 @@ done
 if [[ -n $nvcc && -n $cudnn ]]; then
   targets=(tenon_cuda programs)
   compgen -G 'tests/parity/*.cpp' >/dev/null && targets+=(parity_tests)
+  options=(-DCMAKE_CXX_FLAGS_RELEASE=-O0)  # nothing here is timed
   if check "build, CUDA" configure_and_build cuda "${targets[@]}"; then
     if [[ ${#targets[@]} == 3 ]]; then run_ctest "CPU-GPU parity" "$build/cuda" -R '^parity$'; fi
   fi

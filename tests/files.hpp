@@ -1,4 +1,4 @@
-// What tests of files need: a folder that goes away, the message of an error that must come, the real data.
+// What tests of files need: a folder that goes away, the message of an error, the real data.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
-#include "tenon/core/error.hpp"
+#include "errors.hpp"
 #include "tenon/io/atomic_file.hpp"
 
-namespace tenon::test {
+namespace tenon::testing {
 
 // A fresh folder, removed at the end.
 class ScratchFolder {
@@ -43,24 +43,6 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// The message of the E that `body` must throw; it must be one line.
-template <class E = FileError, class Body>
-std::string error_of(Body&& body) {
-  try {
-    body();
-  } catch (const E& error) {
-    const std::string message = error.what();
-    CHECK(message.find('\n') == message.npos);
-    return message;
-  }
-  FAIL("nothing was thrown");
-  return {};
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
-}
-
 // A folder of the real data sets, or nothing and a line that says so.
 inline std::optional<std::filesystem::path> real_data(const char* test, const char* part) {
   const char* root = std::getenv("TENON_DATA");
@@ -70,4 +52,4 @@ inline std::optional<std::filesystem::path> real_data(const char* test, const ch
   return {};
 }
 
-}  // namespace tenon::test
+}  // namespace tenon::testing

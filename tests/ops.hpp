@@ -63,8 +63,7 @@ Vars<T, D> leaves(const OpCase<T, D>& op) {
   return out;
 }
 
-// ---- arithmetic and elementary functions
-// -------------------------------------------------------------------
+// ---- arithmetic and elementary functions ------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> arithmetic_ops() {
@@ -116,8 +115,7 @@ OpCases<T, D> arithmetic_ops() {
   };
 }
 
-// ---- activations
-// ---------------------------------------------------------------------------------------------
+// ---- activations ------------------------------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> activation_ops() {
@@ -155,8 +153,7 @@ OpCases<T, D> activation_ops() {
   };
 }
 
-// ---- layout and reductions
-// -----------------------------------------------------------------------------------
+// ---- layout and reductions --------------------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> layout_ops() {
@@ -237,8 +234,7 @@ OpCases<T, D> layout_ops() {
   };
 }
 
-// ---- products of matrices
-// --------------------------------------------------------------------------------------
+// ---- products of matrices ---------------------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> matmul_ops() {
@@ -267,8 +263,7 @@ OpCases<T, D> matmul_ops() {
   };
 }
 
-// ---- convolution
-// -----------------------------------------------------------------------------------------------
+// ---- convolution ------------------------------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> conv_ops() {
@@ -309,8 +304,7 @@ Var<T, D> normalised(const Vars<T, D>& x, const std::type_identity_t<AfterNorm<T
 
 }  // namespace detail
 
-// ---- pooling, resampling, normalisation
-// --------------------------------------------------------------------------
+// ---- pooling, resampling, normalisation -------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> picture_ops() {
@@ -418,8 +412,7 @@ OpCases<T, D> picture_ops() {
   };
 }
 
-// ---- losses
-// ------------------------------------------------------------------------------------------------------
+// ---- losses -----------------------------------------------------------------------------------------------
 
 template <class T, class D>
 OpCases<T, D> loss_ops() {

@@ -1,4 +1,4 @@
-// Comparing tensors and the text of errors.
+// Comparing tensors.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <string>
 
+#include "errors.hpp"
 #include "tenon/tensor/tensor.hpp"
 
 namespace tenon::testing {
@@ -32,21 +32,6 @@ double error_of(const Tensor<T>& found, const Tensor<T>& expected) {
 template <class T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   return a.shape() == b.shape() && (a.numel() == 0 || std::equal(a.data(), a.data() + a.numel(), b.data()));
-}
-
-// The message of the E that `action` throws.
-template <class E, class Action>
-std::string error_text(const Action& action) {
-  try {
-    action();
-  } catch (const E& e) { return e.what(); } catch (const std::exception& e) {
-    return text("another exception: ", e.what());
-  }
-  return "nothing was thrown";
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace tenon::testing

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace tenon::test {
+namespace tenon::testing {
 
 // A picture of 11×13 pixels, resized. `filter` is the position in image::Filter.
 template <class T>
@@ -465,4 +465,4 @@ inline const std::vector<ResizeGolden<float>> resize_golden_floats = {
     0.2509804f, 0.5215687f, 0.5960785f, 0.4745098f, 0.4078431f, 0.6470588f, 0.6901961f}},
 };
 
-}  // namespace tenon::test
+}  // namespace tenon::testing

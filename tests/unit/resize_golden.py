@@ -33,7 +33,7 @@ def wrapped(values, format_one):
 
 def main():
     print("// Written by resize_golden.py with Pillow %s: do not edit." % PIL.__version__)
-    print("#pragma once\n\n#include <cstdint>\n#include <vector>\n\nnamespace tenon::test {\n")
+    print("#pragma once\n\n#include <cstdint>\n#include <vector>\n\nnamespace tenon::testing {\n")
     print("// A picture of 11×13 pixels, resized. `filter` is the position in image::Filter.")
     print("template <class T>\nstruct ResizeGolden {\n  int filter, height, width, channels;\n  std::vector<T> pixels;\n};\n")
     print("inline const std::vector<ResizeGolden<std::uint8_t>> resize_golden_bytes = {")
@@ -50,7 +50,7 @@ def main():
             y = np.asarray(Image.fromarray(source(1)[:, :, 0].astype(np.float32) / np.float32(255)).resize((width, height), FILTERS[name]))
             print("    {%d, %d, %d, 1, {  // %s\n%s}}," % (position, height, width, name,
                                                           wrapped(y.ravel(), lambda v: "%.7ff" % v)))
-    print("};\n\n}  // namespace tenon::test")
+    print("};\n\n}  // namespace tenon::testing")
 
 
 if __name__ == "__main__":

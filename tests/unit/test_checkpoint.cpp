@@ -9,9 +9,9 @@
 
 using namespace tenon;
 using namespace tenon::train;
-using test::contains;
-using test::error_of;
-using test::ScratchFolder;
+using testing::contains;
+using testing::error_text;
+using testing::ScratchFolder;
 
 namespace {
 
@@ -90,7 +90,7 @@ std::string refused(const std::filesystem::path& path, Small& model) {
   auto optimizer = sgd(model);
   steps(model, optimizer, 7, 9);
   const auto before = everything(model, optimizer);
-  const std::string message = error_of<FileError>([&] { load_checkpoint(path, model, optimizer); });
+  const std::string message = error_text<FileError>([&] { load_checkpoint(path, model, optimizer); });
   CHECK(message.starts_with(path.string()));
   CHECK(everything(model, optimizer) == before);
   return message.substr(std::min(message.size(), path.string().size()));
@@ -278,10 +278,11 @@ TEST_CASE("checkpoint: from a model with another head, and for another optimiser
   Small model(2);
   AdamW adam(nn::parameters(model), {});
   const auto before = everything(model, adam);
-  CHECK(contains(error_of<FileError>([&] { load_checkpoint(from.path, model, adam); }),
+  CHECK(contains(error_text<FileError>([&] { load_checkpoint(from.path, model, adam); }),
                  "no tensor 'optimizer.mean.0'"));
   Sgd plain(nn::parameters(model), {.lr = 0.1});
-  CHECK(contains(error_of<FileError>([&] { load_checkpoint(from.path, model, plain); }), "the model has no"));
+  CHECK(
+      contains(error_text<FileError>([&] { load_checkpoint(from.path, model, plain); }), "the model has no"));
   CHECK(everything(model, adam) == before);
 }
 
@@ -293,7 +294,7 @@ TEST_CASE("checkpoint: what accept() refuses is not taken over") {
   const auto refuse = [](const io::Json& run) {
     fail<ValueError>("note is ", run.at("note").get<std::string>());
   };
-  CHECK(error_of<ValueError>([&] { load_checkpoint(from.path, model, optimizer, refuse); }) ==
+  CHECK(error_text<ValueError>([&] { load_checkpoint(from.path, model, optimizer, refuse); }) ==
         "note is hello");
   CHECK(everything(model, optimizer) == before);
 }
@@ -307,7 +308,7 @@ TEST_CASE("checkpoint: saving is all or nothing") {
   // A name that cannot be taken: a folder that is not empty.
   from.folder.file("taken/inside", "x");
   const auto taken = from.folder.path() / "taken";
-  CHECK(error_of<FileError>([&] {
+  CHECK(error_text<FileError>([&] {
           save_checkpoint(taken, from.model, from.optimizer, {});
         }).starts_with(taken.string()));
   CHECK_THROWS_AS(save_checkpoint(from.folder.path() / "absent/last", from.model, from.optimizer, {}),

@@ -9,7 +9,7 @@
 #include "tenon/image/colour.hpp"
 
 using namespace tenon;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 TEST_CASE("colour: gray is the luma, alpha is left out") {
   const Tensor<std::uint8_t> rgb({1, 3, 3}, {255, 0, 0, 0, 255, 0, 10, 20, 30});
@@ -23,7 +23,7 @@ TEST_CASE("colour: gray is the luma, alpha is left out") {
   CHECK(image::to_gray(Tensor<std::uint8_t>({1, 1, 2}, {51, 7})).item() == doctest::Approx(0.2));
   CHECK(image::to_gray(Tensor<std::uint8_t>({1, 1, 4}, {255, 255, 255, 0})).item() == doctest::Approx(1));
   CHECK(image::to_gray(Tensor<float>({1, 1, 3}, {1, 0, 0})).item() == doctest::Approx(0.299));
-  CHECK(contains(error_of<ShapeError>([] {
+  CHECK(contains(error_text<ShapeError>([] {
                    image::to_gray(Tensor<float>::zeros({4, 4}));
                  }),
                  "expected (H,W,C)"));
@@ -58,7 +58,7 @@ TEST_CASE("colour: HSV of known colours, and back") {
   const auto around = image::hsv_to_rgb(Tensor<float>({1, 1, 3}, {1.25f, 1, 1})),
              once = image::hsv_to_rgb(Tensor<float>({1, 1, 3}, {0.25f, 1, 1}));
   CHECK(around.to_vector() == once.to_vector());
-  CHECK(contains(error_of<ShapeError>([] {
+  CHECK(contains(error_text<ShapeError>([] {
                    image::rgb_to_hsv(Tensor<float>::zeros({2, 2, 1}));
                  }),
                  "expected (H,W,3)"));

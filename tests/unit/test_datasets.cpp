@@ -15,7 +15,7 @@
 
 using namespace tenon;
 using namespace tenon::data;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 namespace fs = std::filesystem;
 
 namespace {
@@ -57,23 +57,23 @@ TEST_CASE("dataset: validation names what does not fit; a subset is a copy") {
   CHECK(part.labels == std::vector<std::int32_t>{1, 2, 1});
   CHECK(part.name(0) == "synthetic#7");
   CHECK(part.image(1).to_vector() == set.image(2).to_vector());
-  CHECK(contains(error_of<ValueError>([&] { subset(set, {12}); }), "position 12 in a set of 12"));
+  CHECK(contains(error_text<ValueError>([&] { subset(set, {12}); }), "position 12 in a set of 12"));
 
-  CHECK(contains(error_of([&] {
+  CHECK(contains(error_text([&] {
                    validate(subset(set, {0, 1}), "set", {.every_class = true});
                  }),
                  "set: class 'square' has no picture"));
   set.labels[5] = 3;
-  CHECK(error_of([&] { validate(set, "set"); }) == "set: synthetic#5: label 3, expected 0 to 2");
+  CHECK(error_text([&] { validate(set, "set"); }) == "set: synthetic#5: label 3, expected 0 to 2");
   set.labels[5] = -1;
   CHECK_NOTHROW(validate(set, "set"));
-  CHECK(contains(error_of([&] { validate(set, "set", {.labelled = true}); }), "synthetic#5: no label"));
+  CHECK(contains(error_text([&] { validate(set, "set", {.labelled = true}); }), "synthetic#5: no label"));
   set.labels.pop_back();
-  CHECK(contains(error_of([&] { validate(set, "set"); }), "for 11 labels"));
+  CHECK(contains(error_text([&] { validate(set, "set"); }), "for 11 labels"));
 }
 
 TEST_CASE("cifar10: planes become pixels, short files and several files are fine") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   folder.file("data_batch_1.bin", cifar_records(12));
   folder.file("data_batch_4.bin", cifar_records(3));
   folder.file("test_batch.bin", cifar_records(1));
@@ -89,27 +89,28 @@ TEST_CASE("cifar10: planes become pixels, short files and several files are fine
   folder.file("batches.meta.txt", "a\nb\nc\nd\ne\nf\r\ng\nh\ni\nj\n\n");
   CHECK(read_cifar10(folder.path(), Split::test).classes[5] == "f");
   folder.file("batches.meta.txt", "a\n");
-  CHECK(contains(error_of([&] { read_cifar10(folder.path(), Split::test); }), "1 class names, expected 10"));
+  CHECK(
+      contains(error_text([&] { read_cifar10(folder.path(), Split::test); }), "1 class names, expected 10"));
 }
 
 TEST_CASE("cifar10: broken files") {
-  const test::ScratchFolder folder;
-  CHECK(contains(error_of([&] { read_cifar10(folder.path(), Split::train); }), "no data_batch_1.bin"));
-  CHECK(contains(error_of([&] { read_cifar10(folder.path(), Split::test); }), "test_batch.bin"));
+  const testing::ScratchFolder folder;
+  CHECK(contains(error_text([&] { read_cifar10(folder.path(), Split::train); }), "no data_batch_1.bin"));
+  CHECK(contains(error_text([&] { read_cifar10(folder.path(), Split::test); }), "test_batch.bin"));
   const auto path = folder.file("data_batch_1.bin", cifar_records(4).substr(0, 12291));
-  CHECK(contains(error_of([&] { read_cifar10(folder.path(), Split::train); }),
+  CHECK(contains(error_text([&] { read_cifar10(folder.path(), Split::train); }),
                  "data_batch_1.bin: 12291 bytes, not a multiple of 3073-byte records"));
   folder.file("data_batch_1.bin", "");
-  CHECK(contains(error_of([&] { read_cifar10_files({path}); }), "0 bytes"));
+  CHECK(contains(error_text([&] { read_cifar10_files({path}); }), "0 bytes"));
   std::string bad = cifar_records(4);
   bad[2 * 3073] = 10;
   folder.file("data_batch_1.bin", bad);
-  CHECK(contains(error_of([&] { read_cifar10_files({path}); }),
+  CHECK(contains(error_text([&] { read_cifar10_files({path}); }),
                  "data_batch_1.bin: record 2 (byte 6146): label 10, expected 0 to 9"));
 }
 
 TEST_CASE("mnist: plain and compressed files, told apart by content") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const std::string images = idx({2, 2, 3}, "abcdefABCDEF"), labels = idx({2}, std::string("\x07\x00", 2));
   folder.file("train-images-idx3-ubyte", images);
   folder.file("train-labels-idx1-ubyte.gz", io::gzip(labels));
@@ -125,7 +126,7 @@ TEST_CASE("mnist: plain and compressed files, told apart by content") {
 }
 
 TEST_CASE("mnist: broken files") {
-  const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_idx(bytes, "x"); }); };
+  const auto refusal = [](const std::string& bytes) { return error_text([&] { parse_idx(bytes, "x"); }); };
   CHECK(contains(refusal("abc"), "too short"));
   CHECK(contains(refusal(big_endian(0x0D03) + std::string(12, '\0')), "magic number 3331"));
   CHECK(contains(refusal(big_endian(0x0800)), "magic number 2048"));
@@ -134,18 +135,18 @@ TEST_CASE("mnist: broken files") {
   CHECK(contains(refusal(idx({2, 2}, "abcde")), "5 bytes of data for shape (2,2)"));
   CHECK(contains(refusal(idx({0, 2}, "")), "extent 0"));
   CHECK(contains(refusal(idx({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, "abcd")), "does not fit"));
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto images = folder.file("i", idx({2, 1, 1}, "ab")), labels = folder.file("l", idx({3}, "\1\1\1"));
-  CHECK(contains(error_of([&] { read_mnist_files(images, labels); }), "3 labels for 2 pictures"));
-  CHECK(contains(error_of([&] { read_mnist_files(labels, images); }), "expected (N,H,W)"));
+  CHECK(contains(error_text([&] { read_mnist_files(images, labels); }), "3 labels for 2 pictures"));
+  CHECK(contains(error_text([&] { read_mnist_files(labels, images); }), "expected (N,H,W)"));
   const auto high = folder.file("h", idx({2}, "\1\x0C"));
-  CHECK(contains(error_of([&] { read_mnist_files(images, high); }), "record 1: label 12"));
+  CHECK(contains(error_text([&] { read_mnist_files(images, high); }), "record 1: label 12"));
   const auto cut = folder.file("c", io::gzip(idx({2, 1, 1}, "ab")).substr(0, 20));
-  CHECK(contains(error_of([&] { read_mnist_files(cut, labels); }), "end early"));
+  CHECK(contains(error_text([&] { read_mnist_files(cut, labels); }), "end early"));
 }
 
 TEST_CASE("image folder: classes by name, hidden and other files left out") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   folder.file("dog/2.png", png(4, 6, 20));
   folder.file("dog/1.PNG", png(4, 6, 10));
   folder.file("dog/notes.txt", "x");
@@ -173,7 +174,7 @@ TEST_CASE("image folder: classes by name, hidden and other files left out") {
   }
 
   folder.file("dog/3.png", png(4, 7, 30));
-  const std::string message = error_of([&] { read_image_folder(folder.path()); });
+  const std::string message = error_text([&] { read_image_folder(folder.path()); });
   CHECK(contains(message, "dog/3.png: 7×4 pixels, but "));
   CHECK(contains(message, "has 6×4"));
   const auto list = list_image_folder(folder.path());  // sizes may differ here
@@ -188,7 +189,7 @@ TEST_CASE("folders: photographs held sideways are turned upright") {
   const std::string jpeg = image::encode_jpeg(Tensor<std::uint8_t>::full({16, 24, 3}, 90));
   const std::string turned =
       jpeg.substr(0, 2) + "\xFF\xE1" + std::string("\0\x22", 2) + exif + jpeg.substr(2);
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   folder.file("train/a/1.png", png(24, 16, 90));
   folder.file("train/a/2.jpg", turned);
   folder.file("train/annotations.json", R"({"filenames": ["a/2.jpg", "a/1.png"], "labels": [0, 1]})");
@@ -198,24 +199,24 @@ TEST_CASE("folders: photographs held sideways are turned upright") {
 }
 
 TEST_CASE("image folder: what is missing is named") {
-  const test::ScratchFolder folder;
-  CHECK(
-      contains(error_of([&] { list_image_folder(folder.path() / "none"); }), "none: cannot open the folder"));
-  CHECK(contains(error_of([&] { list_image_folder(folder.path()); }), "no classes"));
+  const testing::ScratchFolder folder;
+  CHECK(contains(error_text([&] { list_image_folder(folder.path() / "none"); }),
+                 "none: cannot open the folder"));
+  CHECK(contains(error_text([&] { list_image_folder(folder.path()); }), "no classes"));
   folder.file("a/1.png", png(2, 2, 1));
   folder.file("b/1.txt", "x");
-  CHECK(contains(error_of([&] { list_image_folder(folder.path()); }), "b: no pictures"));
+  CHECK(contains(error_text([&] { list_image_folder(folder.path()); }), "b: no pictures"));
   fs::remove(folder.path() / "b/1.txt");
   fs::create_symlink("/nowhere/x.png", folder.path() / "b/1.png");
-  CHECK(contains(error_of([&] { list_image_folder(folder.path()); }), "b/1.png: a link to nothing"));
+  CHECK(contains(error_text([&] { list_image_folder(folder.path()); }), "b/1.png: a link to nothing"));
   fs::remove(folder.path() / "b/1.png");
   folder.file("b/1.png", "not a picture");
-  CHECK(
-      contains(error_of([&] { read_image_folder(folder.path()); }), "b/1.png: not a JPEG, PNG, BMP or PNM"));
+  CHECK(contains(error_text([&] { read_image_folder(folder.path()); }),
+                 "b/1.png: not a JPEG, PNG, BMP or PNM"));
 }
 
 TEST_CASE("annotated folder: labels by position, or none at all") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   folder.file("a.png", png(3, 3, 1));
   folder.file("sub/b.png", png(3, 3, 2));
   folder.file("annotations.json", R"({"filenames": ["sub/b.png", "a.png"], "labels": [4, 0]})");
@@ -226,18 +227,18 @@ TEST_CASE("annotated folder: labels by position, or none at all") {
   CHECK(set.class_count() == 5);
   CHECK(read_annotated_folder(folder.path(), {.classes = 10}).class_count() == 10);
   CHECK(read_annotated_folder(folder.path(), {.class_names = {"p", "q", "r", "s", "t"}}).classes[4] == "t");
-  CHECK(contains(error_of([&] { read_annotated_folder(folder.path(), {.classes = 4}); }),
+  CHECK(contains(error_text([&] { read_annotated_folder(folder.path(), {.classes = 4}); }),
                  "annotations.json: label of 'sub/b.png' is 4, expected 0 to 3"));
   folder.file("annotations.json", R"({"filenames": ["a.png"], "labels": []})");
   CHECK(read_annotated_folder(folder.path(), {.classes = 10}).labels == std::vector<std::int32_t>{-1});
 }
 
 TEST_CASE("annotated folder: broken annotations") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   folder.file("a.png", png(3, 3, 1));
   const auto refusal = [&](const std::string& json) {
     folder.file("annotations.json", json);
-    return error_of([&] { read_annotated_folder(folder.path(), {.classes = 10}); });
+    return error_text([&] { read_annotated_folder(folder.path(), {.classes = 10}); });
   };
   CHECK(contains(refusal("{"), "not valid JSON"));
   CHECK(contains(refusal("[]"), "no list \"filenames\""));
@@ -253,11 +254,11 @@ TEST_CASE("annotated folder: broken annotations") {
   }
   CHECK(contains(refusal(R"({"filenames": ["b.png"], "labels": [1]})"), "b.png"));
   fs::remove(folder.path() / "annotations.json");
-  CHECK(contains(error_of([&] { read_annotated_folder(folder.path()); }), "annotations.json"));
+  CHECK(contains(error_text([&] { read_annotated_folder(folder.path()); }), "annotations.json"));
 }
 
 TEST_CASE("cifar10: the real records") {
-  const auto folder = test::real_data("CIFAR-10 records", "cifar-10-batches-bin");
+  const auto folder = testing::real_data("CIFAR-10 records", "cifar-10-batches-bin");
   if (!folder) return;
   const auto test = read_cifar10(*folder, Split::test);
   CHECK(test.size() == 1000);
@@ -275,7 +276,7 @@ TEST_CASE("cifar10: the real records") {
 }
 
 TEST_CASE("annotated folder: the real validation pictures") {
-  const auto folder = test::real_data("CIFAR-10-mini", "cifar10_mini/val");
+  const auto folder = testing::real_data("CIFAR-10-mini", "cifar10_mini/val");
   if (!folder) return;
   const auto set = read_annotated_folder(*folder, {.classes = 10});
   CHECK(set.images.shape() == Shape{5000, 32, 32, 3});
@@ -283,12 +284,12 @@ TEST_CASE("annotated folder: the real validation pictures") {
 }
 
 TEST_CASE("image folder: the real scenes") {
-  const auto folder = test::real_data("15 scenes", "scenes15/train");
+  const auto folder = testing::real_data("15 scenes", "scenes15/train");
   if (!folder) return;
   const auto list = list_image_folder(*folder, {.channels = 1});
   CHECK(list.size() == 1500);
   CHECK(list.class_count() == 15);
   CHECK(list.classes.front() == "Bedroom");
   CHECK(list.image(700).size(2) == 1);
-  CHECK(contains(error_of([&] { read_image_folder(*folder); }), "pictures of one set must have one size"));
+  CHECK(contains(error_text([&] { read_image_folder(*folder); }), "pictures of one set must have one size"));
 }

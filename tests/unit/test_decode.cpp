@@ -15,7 +15,7 @@
 
 using namespace tenon;
 using image::Image;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -61,7 +61,7 @@ Image decode(const std::string& bytes, int channels = 0) {
 }
 
 std::string refusal(const std::string& bytes) {
-  const std::string message = error_of([&] { decode(bytes); });
+  const std::string message = error_text([&] { decode(bytes); });
   CHECK(message.starts_with("cannot decode x: "));
   return message;
 }
@@ -69,7 +69,7 @@ std::string refusal(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("png: what is written is read back exactly") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   for (const Index channels : {1, 2, 3, 4}) {
     const Image x = picture(17, 23, channels);
     image::write_png(folder.path() / "x.png", x);
@@ -79,7 +79,7 @@ TEST_CASE("png: what is written is read back exactly") {
 }
 
 TEST_CASE("png: 16 bits are kept as floats; as bytes the upper 8 are") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   for (const Index channels : {1, 2, 3, 4}) {
     Tensor<float> x({9, 13, channels});
     for (Index i = 0; i < x.numel(); ++i) x.data()[i] = static_cast<float>((i * 40503 + 7) % 65536) / 65535;
@@ -94,7 +94,7 @@ TEST_CASE("png: 16 bits are kept as floats; as bytes the upper 8 are") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::string clamped = image::encode_png16(Tensor<float>({1, 3, 1}, {-1, 2, nan}));
   CHECK(image::decode_float(clamped, "x").to_vector() == std::vector<float>{0, 1, 0});
-  CHECK(contains(error_of<ShapeError>([] {
+  CHECK(contains(error_text<ShapeError>([] {
                    image::encode_png16(Tensor<float>(Shape{4, 4}));
                  }),
                  "encode_png16"));
@@ -118,7 +118,7 @@ TEST_CASE("floats of files of 8 bits are their bytes over 255") {
 }
 
 TEST_CASE("jpeg: what is written is read back nearly") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   for (const Index channels : {1, 3}) {
     const Image x = picture(40, 56, channels);
     image::write_jpeg(folder.path() / "x.jpg", x, {.quality = 95});
@@ -159,7 +159,7 @@ TEST_CASE("decode: channels are converted on request") {
   CHECK(same(decode(image::encode_png(gray), 3), Image({1, 2, 3}, {7, 7, 7, 200, 200, 200})));
   const Image rgba({1, 1, 4}, {1, 2, 3, 128});
   CHECK(same(decode(image::encode_png(rgba), 3), Image({1, 1, 3}, {1, 2, 3})));
-  CHECK(contains(error_of<ValueError>([&] { decode(png, 2); }), "channels is 2"));
+  CHECK(contains(error_text<ValueError>([&] { decode(png, 2); }), "channels is 2"));
 }
 
 TEST_CASE("pnm: plain and binary, 8 and 16 bits, any maximum") {
@@ -195,11 +195,11 @@ TEST_CASE("decode: what is no picture is refused in plain words") {
   CHECK(refusal("") == "cannot decode x: the file is empty");
   CHECK(refusal("just text") == "cannot decode x: not a JPEG, PNG, BMP or PNM file");
   CHECK(contains(refusal("GIF89a..."), "not a JPEG, PNG, BMP or PNM file"));
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto path = folder.file("x.jpg", "notes");
-  CHECK(error_of([&] { image::read(path); }) ==
+  CHECK(error_text([&] { image::read(path); }) ==
         "cannot decode " + path.string() + ": not a JPEG, PNG, BMP or PNM file");
-  CHECK(contains(error_of([&] { image::read(folder.path() / "none.jpg"); }), "none.jpg"));
+  CHECK(contains(error_text([&] { image::read(folder.path() / "none.jpg"); }), "none.jpg"));
 }
 
 TEST_CASE("decode: a file cut anywhere is refused, never half a picture") {
@@ -236,7 +236,7 @@ TEST_CASE("decode: damage is noticed") {
 TEST_CASE("decode: the size is checked before memory is taken") {
   const std::string png = image::encode_png(picture(20, 30, 1));
   CHECK(image::decode(png, "x", {.max_pixels = 600}).numel() == 600);
-  CHECK(contains(error_of([&] { image::decode(png, "x", {.max_pixels = 599}); }),
+  CHECK(contains(error_text([&] { image::decode(png, "x", {.max_pixels = 599}); }),
                  "30×20 pixels, more than the limit of 599"));
   std::string huge = png;  // the header's size alone, with its checksum
   huge.replace(16, 8, std::string("\0\0\x40\0\0\0\x40\0", 8));
@@ -260,16 +260,19 @@ TEST_CASE("decode: a few bytes that stand for many are refused") {
 }
 
 TEST_CASE("encode: shapes and options are checked, a failed write leaves nothing") {
-  const test::ScratchFolder folder;
-  CHECK(contains(error_of<ShapeError>([] { image::encode_png(Image(Shape{4, 4})); }), "expected (H,W,C)"));
-  CHECK(contains(error_of<ShapeError>([] { image::encode_png(Image(Shape{4, 4, 5})); }), "expected (H,W,C)"));
-  CHECK(contains(error_of<ShapeError>([] {
+  const testing::ScratchFolder folder;
+  CHECK(contains(error_text<ShapeError>([] { image::encode_png(Image(Shape{4, 4})); }), "expected (H,W,C)"));
+  CHECK(contains(error_text<ShapeError>([] {
+                   image::encode_png(Image(Shape{4, 4, 5}));
+                 }),
+                 "expected (H,W,C)"));
+  CHECK(contains(error_text<ShapeError>([] {
                    image::encode_jpeg(Image(Shape{0, 4, 3}));
                  }),
                  "expected (H,W,C)"));
-  CHECK(contains(error_of<ValueError>([] { image::encode_jpeg(picture(4, 4, 3), {.quality = 0}); }),
+  CHECK(contains(error_text<ValueError>([] { image::encode_jpeg(picture(4, 4, 3), {.quality = 0}); }),
                  "quality is 0"));
-  error_of([&] { image::write_png(folder.path() / "none" / "x.png", picture(4, 4, 3)); });
+  error_text([&] { image::write_png(folder.path() / "none" / "x.png", picture(4, 4, 3)); });
   CHECK(folder.entries() == 0);
 }
 
@@ -316,7 +319,7 @@ TEST_CASE("decode: random damage gives a picture or an error") {
 }
 
 TEST_CASE("decode: PngSuite reads as its PNM copies and in all its kinds") {
-  const auto folder = test::real_data("PngSuite", "pngsuite/tests");
+  const auto folder = testing::real_data("PngSuite", "pngsuite/tests");
   if (!folder) return;
   int read = 0, refused = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(*folder)) {
@@ -341,7 +344,7 @@ TEST_CASE("decode: PngSuite reads as its PNM copies and in all its kinds") {
 }
 
 TEST_CASE("decode: the malformed files of fuzzing corpora give a picture or an error") {
-  const auto folder = test::real_data("picture corpora", "broken");
+  const auto folder = testing::real_data("picture corpora", "broken");
   if (!folder) return;
   int read = 0, refused = 0;
   for (const auto& entry : std::filesystem::directory_iterator(*folder)) {
@@ -357,7 +360,7 @@ TEST_CASE("decode: the malformed files of fuzzing corpora give a picture or an e
 }
 
 TEST_CASE("decode: photographs, baseline and progressive") {
-  const auto folder = test::real_data("photographs", "scenes15/train/Bedroom");
+  const auto folder = testing::real_data("photographs", "scenes15/train/Bedroom");
   if (!folder) return;
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(*folder)) {

@@ -11,7 +11,7 @@
 
 using namespace tenon;
 using image::Rgb;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -66,7 +66,7 @@ TEST_CASE("draw: what lies outside is left out, and absurd places are harmless")
   CHECK(painted(x) == doctest::Approx(14));
   image::paste(x, image::blank(4, 4, white), 50, 50);
   CHECK(painted(x) == doctest::Approx(14));
-  CHECK(contains(error_of<ShapeError>([] {
+  CHECK(contains(error_text<ShapeError>([] {
                    Tensor<std::uint8_t> gray({4, 4, 1});
                    image::draw_line(gray, 0, 0, 1, 1);
                  }),
@@ -102,5 +102,5 @@ TEST_CASE("gallery: as large as its rows, pictures scaled to fit") {
   const auto page = report::gallery(
       {{"first", {{wide, "a caption that is far too long for its room"}, {high}}}, {"second", {{wide}}}});
   CHECK(page.shape() == Shape{2 * (24 + 112 + 18 + 10) + 10, 2 * 160 + 10, 3});
-  CHECK(contains(error_of<ValueError>([] { report::gallery({{"none", {}}}); }), "without a picture"));
+  CHECK(contains(error_text<ValueError>([] { report::gallery({{"none", {}}}); }), "without a picture"));
 }

@@ -12,9 +12,9 @@
 
 using namespace tenon;
 using namespace tenon::train;
-using test::contains;
-using test::error_of;
-using test::ScratchFolder;
+using testing::contains;
+using testing::error_text;
+using testing::ScratchFolder;
 using testing::ThreadScope;
 
 namespace {
@@ -191,7 +191,7 @@ TEST_CASE("fit: an interruption within an epoch costs that epoch only") {
                  require<FileError>(++calls < 250, "pulled the plug");
                  inner(x, rng);
                });
-    CHECK(error_of<FileError>([&] { broken.fit({.epochs = 4, .checkpoints = folder.path()}); }) ==
+    CHECK(error_text<FileError>([&] { broken.fit({.epochs = 4, .checkpoints = folder.path()}); }) ==
           "pulled the plug");
   }
   second.fit({.epochs = 4, .checkpoints = folder.path(), .resume = true});
@@ -304,7 +304,7 @@ TEST_CASE("fit: a checkpoint that does not fit the run is refused, and nothing h
     o.resume = true;
     o.epochs = 3;
     const auto before = run.state();
-    const std::string message = error_of<FileError>([&] { run.fit(o); });
+    const std::string message = error_text<FileError>([&] { run.fit(o); });
     CHECK(message.starts_with(path.string()));
     CHECK(run.state() == before);
     return message.substr(path.string().size());
@@ -363,7 +363,7 @@ TEST_CASE("fit: a truncated last checkpoint is refused by name, and nothing has 
   io::write_file(path, bytes.substr(0, bytes.size() / 2));
   Run run;
   const auto before = run.state();
-  CHECK(error_of<FileError>([&] {
+  CHECK(error_text<FileError>([&] {
           run.fit({.epochs = 2, .checkpoints = folder.path(), .resume = true});
         }).starts_with(path.string() + ": "));
   CHECK(run.state() == before);
@@ -372,25 +372,26 @@ TEST_CASE("fit: a truncated last checkpoint is refused by name, and nothing has 
 
 TEST_CASE("fit: what is refused") {
   Run run;
-  CHECK(error_of<ValueError>([&] { run.fit({.epochs = 0}); }) == "fit: epochs is 0, expected at least 1");
-  CHECK(error_of<ValueError>([&] { run.fit({.epochs = 1, .schedule = [](Index) { return -1.0; }}); }) ==
+  CHECK(error_text<ValueError>([&] { run.fit({.epochs = 0}); }) == "fit: epochs is 0, expected at least 1");
+  CHECK(error_text<ValueError>([&] { run.fit({.epochs = 1, .schedule = [](Index) { return -1.0; }}); }) ==
         "Sgd: lr is -1, expected at least 0");
   const std::string diverged =
-      error_of<ValueError>([&] { run.fit({.epochs = 3, .schedule = [](Index) { return 1e30; }}); });
+      error_text<ValueError>([&] { run.fit({.epochs = 3, .schedule = [](Index) { return 1e30; }}); });
   CHECK(contains(diverged, "fit: the loss is "));
   CHECK(contains(diverged, "a lower learning rate or clip_norm may help"));
 
   Run empty;
   empty.validation = Loader(empty.validation.dataset(), {.batch_size = 64, .drop_last = true});
-  CHECK(error_of<ValueError>([&] { empty.fit({.epochs = 1}); }) ==
+  CHECK(error_text<ValueError>([&] { empty.fit({.epochs = 1}); }) ==
         "fit: 7 batches for training and 0 for validation, expected at least 1");
   Run labels;
   labels.training =
       Loader(data::synthetic_shapes({.count = 60, .size = 16, .classes = 6}), {.batch_size = 16});
-  CHECK(contains(error_of<ValueError>([&] { labels.fit({.epochs = 1}); }), "is out of range for 4 classes"));
+  CHECK(
+      contains(error_text<ValueError>([&] { labels.fit({.epochs = 1}); }), "is out of range for 4 classes"));
   const ScratchFolder folder;
   const auto file = folder.file("file", "x");
-  CHECK(error_of<FileError>([&] {
+  CHECK(error_text<FileError>([&] {
           labels.fit({.epochs = 1, .checkpoints = file});
         }).starts_with(file.string()));
 }

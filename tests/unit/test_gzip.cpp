@@ -6,7 +6,7 @@
 #include "tenon/io/gzip.hpp"
 
 using namespace tenon;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -35,45 +35,45 @@ TEST_CASE("gzip: what is packed unpacks to itself") {
 TEST_CASE("gzip: the result is bounded") {
   const std::string bomb = io::gzip(std::string(50'000'000, '\0'));
   CHECK(bomb.size() < 60'000);
-  CHECK(error_of([&] { io::gunzip(bomb, 1'000'000, "x.gz"); }) ==
+  CHECK(error_text([&] { io::gunzip(bomb, 1'000'000, "x.gz"); }) ==
         "x.gz: unpacks to more than 1000000 bytes, which is the limit");
   const std::string packed = io::gzip("abc");
   CHECK(io::gunzip(packed, 3, "x.gz") == "abc");
-  CHECK(contains(error_of([&] { io::gunzip(packed, 2, "x.gz"); }), "more than 2 bytes"));
-  CHECK(contains(error_of([&] { io::gunzip(packed + packed, 5, "x.gz"); }), "more than 5 bytes"));
+  CHECK(contains(error_text([&] { io::gunzip(packed, 2, "x.gz"); }), "more than 2 bytes"));
+  CHECK(contains(error_text([&] { io::gunzip(packed + packed, 5, "x.gz"); }), "more than 5 bytes"));
 }
 
 TEST_CASE("gzip: a damaged file is refused") {
   const std::string bytes = sample(5000), packed = io::gzip(bytes);
-  CHECK(contains(error_of([] { io::gunzip("plain text", 100, "x.gz"); }), "x.gz: byte 0: not a gzip file"));
+  CHECK(contains(error_text([] { io::gunzip("plain text", 100, "x.gz"); }), "x.gz: byte 0: not a gzip file"));
   for (std::size_t size = 2; size < packed.size(); size += 97) {
-    CHECK(contains(error_of([&] { io::gunzip(packed.substr(0, size), 5000, "x.gz"); }), "end early"));
+    CHECK(contains(error_text([&] { io::gunzip(packed.substr(0, size), 5000, "x.gz"); }), "end early"));
   }
-  CHECK(contains(error_of([&] { io::gunzip(packed + "tail", 5000, "x.gz"); }), "4 bytes after the end"));
+  CHECK(contains(error_text([&] { io::gunzip(packed + "tail", 5000, "x.gz"); }), "4 bytes after the end"));
   for (const std::size_t at : {3u, 60u, 1000u}) {  // a flag, the contents
     std::string damaged = packed;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
-    error_of([&] { io::gunzip(damaged, 5000, "x.gz"); });
+    error_text([&] { io::gunzip(damaged, 5000, "x.gz"); });
   }
   std::string wrong_sum = packed;
   wrong_sum[packed.size() - 8] = static_cast<char>(~wrong_sum[packed.size() - 8]);
-  CHECK(contains(error_of([&] { io::gunzip(wrong_sum, 5000, "x.gz"); }), "incorrect data check"));
+  CHECK(contains(error_text([&] { io::gunzip(wrong_sum, 5000, "x.gz"); }), "incorrect data check"));
 }
 
 TEST_CASE("deflate: a raw stream unpacks to exactly the size stated") {
   const std::string bytes = sample(70000), packed = io::gzip(bytes);
   const std::string raw = packed.substr(10, packed.size() - 18);  // without gzip's header and trailer
   CHECK(io::inflate_raw(raw, bytes.size(), "x.npz") == bytes);
-  CHECK(
-      contains(error_of([&] { io::inflate_raw(raw, bytes.size() - 1, "x.npz"); }), "more than 69999 bytes"));
-  CHECK(
-      contains(error_of([&] { io::inflate_raw(raw, bytes.size() + 1, "x.npz"); }), "unpacks to 70000 bytes"));
-  CHECK(contains(error_of([&] { io::inflate_raw(raw.substr(0, 100), 70000, "x.npz"); }), "end early"));
-  CHECK(contains(error_of([&] { io::inflate_raw("", 1, "x.npz"); }), "end early"));
+  CHECK(contains(error_text([&] { io::inflate_raw(raw, bytes.size() - 1, "x.npz"); }),
+                 "more than 69999 bytes"));
+  CHECK(contains(error_text([&] { io::inflate_raw(raw, bytes.size() + 1, "x.npz"); }),
+                 "unpacks to 70000 bytes"));
+  CHECK(contains(error_text([&] { io::inflate_raw(raw.substr(0, 100), 70000, "x.npz"); }), "end early"));
+  CHECK(contains(error_text([&] { io::inflate_raw("", 1, "x.npz"); }), "end early"));
 }
 
 TEST_CASE("gzip: the malformed files of fuzzing corpora unpack or are refused") {
-  const auto folder = test::real_data("gzip corpora", "broken");
+  const auto folder = testing::real_data("gzip corpora", "broken");
   if (!folder) return;
   int good = 0, refused = 0;
   for (const auto& entry : std::filesystem::directory_iterator(*folder)) {

@@ -1,6 +1,5 @@
 // Whole-file writing and JSON: what is written is read back, and what is malformed is refused with its place.
 #include <doctest/doctest.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -8,25 +7,15 @@
 #include <limits>
 #include <string>
 
+#include "files.hpp"
 #include "tenon/io/atomic_file.hpp"
 #include "tenon/io/json.hpp"
 
 namespace fs = std::filesystem;
 using namespace tenon;
+using testing::contains, testing::error_text, testing::ScratchFolder;
 
 namespace {
-
-// A fresh folder, removed at the end.
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "tenon-json-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Folder() { fs::remove_all(path); }
-  auto entries() const { return std::distance(fs::directory_iterator(path), fs::directory_iterator()); }
-};
 
 // While it lives, no file may grow past `bytes`: writing fails as on a full disk.
 class SizeLimit {
@@ -46,36 +35,24 @@ class SizeLimit {
   void (*handler_)(int);
 };
 
-// The message of the FileError that `body` must throw.
-template <class Body>
-std::string file_error(Body&& body) {
-  try {
-    body();
-  } catch (const FileError& error) { return error.what(); }
-  FAIL("no FileError");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
 }  // namespace
 
 TEST_CASE("a file is written whole and read back") {
-  const Folder folder;
-  const fs::path path = folder.path / "data.bin";
+  const ScratchFolder folder;
+  const fs::path path = folder.path() / "data.bin";
   const std::string bytes("a\0b\r\n\xFF", 6);
   io::write_file(path, bytes);
   CHECK(io::read_file(path) == bytes);
   io::write_file(path, "shorter", {.sync = true});
   CHECK(io::read_file(path) == "shorter");
-  io::write_file(folder.path / "empty", "");
-  CHECK(io::read_file(folder.path / "empty").empty());
+  io::write_file(folder.path() / "empty", "");
+  CHECK(io::read_file(folder.path() / "empty").empty());
   CHECK(folder.entries() == 2);
 }
 
 TEST_CASE("an uncommitted write leaves the old file and nothing else") {
-  const Folder folder;
-  const fs::path path = folder.path / "model";
+  const ScratchFolder folder;
+  const fs::path path = folder.path() / "model";
   io::write_file(path, "old");
   SUBCASE("destroyed by an exception") {
     CHECK_THROWS_AS(
@@ -91,7 +68,7 @@ TEST_CASE("an uncommitted write leaves the old file and nothing else") {
     const SizeLimit limit(1000);
     // The first stays in the stream's buffer until commit, the second fails in write.
     for (const std::size_t size : {std::size_t{3000}, std::size_t{1} << 20}) {
-      CHECK(file_error([&] { io::write_file(path, std::string(size, 'x')); }) ==
+      CHECK(error_text([&] { io::write_file(path, std::string(size, 'x')); }) ==
             path.string() + ": cannot write: File too large");
     }
   }
@@ -100,57 +77,57 @@ TEST_CASE("an uncommitted write leaves the old file and nothing else") {
 }
 
 TEST_CASE("a target that cannot be replaced is reported and leaves no temporary file") {
-  const Folder folder;
-  const fs::path taken = folder.path / "taken";
+  const ScratchFolder folder;
+  const fs::path taken = folder.path() / "taken";
   fs::create_directories(taken / "inside");
-  const std::string message = file_error([&] { io::write_file(taken, "bytes"); });
+  const std::string message = error_text([&] { io::write_file(taken, "bytes"); });
   CHECK(contains(message, taken.string()));
   CHECK(contains(message, "directory"));
   CHECK(folder.entries() == 1);
   CHECK(fs::is_directory(taken / "inside"));
 
-  const fs::path missing = folder.path / "no" / "such" / "file";
-  CHECK(file_error([&] { io::write_file(missing, "bytes"); }) ==
+  const fs::path missing = folder.path() / "no" / "such" / "file";
+  CHECK(error_text([&] { io::write_file(missing, "bytes"); }) ==
         missing.string() + ": cannot write: No such file or directory");
-  CHECK_FALSE(fs::exists(folder.path / "no"));
+  CHECK_FALSE(fs::exists(folder.path() / "no"));
 }
 
 TEST_CASE("a committed file takes no more") {
-  const Folder folder;
-  io::AtomicFile file(folder.path / "f");
+  const ScratchFolder folder;
+  io::AtomicFile file(folder.path() / "f");
   file.write("once");
   file.commit();
   CHECK_THROWS_AS(file.write("twice"), FileError);
   CHECK_THROWS_AS(file.commit(), FileError);
-  CHECK(io::read_file(folder.path / "f") == "once");
+  CHECK(io::read_file(folder.path() / "f") == "once");
 }
 
 TEST_CASE("reading is bounded and names what is wrong") {
-  const Folder folder;
-  const fs::path path = folder.path / "ten";
+  const ScratchFolder folder;
+  const fs::path path = folder.path() / "ten";
   io::write_file(path, "0123456789");
   CHECK(io::read_file(path, 10).size() == 10);
-  CHECK(contains(file_error([&] { io::read_file(path, 9); }), path.string() + ": 10 bytes, at most 9"));
-  CHECK(contains(file_error([&] { io::read_file("/nowhere/x"); }), "/nowhere/x: cannot open: No such file"));
-  CHECK(contains(file_error([&] { io::read_file(folder.path); }), "cannot read"));
+  CHECK(contains(error_text([&] { io::read_file(path, 9); }), path.string() + ": 10 bytes, at most 9"));
+  CHECK(contains(error_text([&] { io::read_file("/nowhere/x"); }), "/nowhere/x: cannot open: No such file"));
+  CHECK(contains(error_text([&] { io::read_file(folder.path()); }), "cannot read"));
   if (fs::exists("/dev/zero")) CHECK_THROWS_AS(io::read_file("/dev/zero", 1 << 20), FileError);
 }
 
 TEST_CASE("folders are made on request only") {
-  const Folder folder;
-  io::ensure_directory(folder.path / "a" / "b");
-  io::ensure_directory(folder.path / "a" / "b");
-  CHECK(fs::is_directory(folder.path / "a" / "b"));
-  io::write_file(folder.path / "file", "");
-  CHECK(contains(file_error([&] { io::ensure_directory(folder.path / "file"); }),
+  const ScratchFolder folder;
+  io::ensure_directory(folder.path() / "a" / "b");
+  io::ensure_directory(folder.path() / "a" / "b");
+  CHECK(fs::is_directory(folder.path() / "a" / "b"));
+  io::write_file(folder.path() / "file", "");
+  CHECK(contains(error_text([&] { io::ensure_directory(folder.path() / "file"); }),
                  "file: cannot make the folder"));
-  CHECK(contains(file_error([&] { io::ensure_directory(folder.path / "file" / "x"); }),
+  CHECK(contains(error_text([&] { io::ensure_directory(folder.path() / "file" / "x"); }),
                  "cannot make the folder"));
 }
 
 TEST_CASE("json is written and read back; what JSON cannot hold becomes null or U+FFFD") {
-  const Folder folder;
-  const fs::path path = folder.path / "r.json";
+  const ScratchFolder folder;
+  const fs::path path = folder.path() / "r.json";
   io::Json json = {{"accuracy", 0.1}, {"name", "Größe \"x\"\n"}, {"list", {1, -2, 3.5}}, {"flag", true}};
   io::write_json(path, json);
   CHECK(io::read_json(path) == json);
@@ -176,24 +153,24 @@ TEST_CASE("malformed json is refused in one line with its place") {
         Bad{"[\n\n  tru]", "f: byte "}, Bad{"[\"\xC3\x28\"]", "f: byte 3"},
         Bad{"[1e999]", "f: not valid JSON: number overflow parsing '1e999'"}}) {
     CAPTURE(bad.source);
-    const std::string message = file_error([&] { io::parse_json(bad.source, "f"); });
+    const std::string message = error_text([&] { io::parse_json(bad.source, "f"); });
     CAPTURE(message);
     CHECK(message.starts_with(bad.message));
     CHECK_FALSE(contains(message, "\n"));
     CHECK_FALSE(contains(message, "exception"));
   }
-  const Folder folder;
-  io::write_file(folder.path / "broken.json", "{");
-  CHECK(contains(file_error([&] { io::read_json(folder.path / "broken.json"); }), "broken.json: byte 1"));
+  const ScratchFolder folder;
+  io::write_file(folder.path() / "broken.json", "{");
+  CHECK(contains(error_text([&] { io::read_json(folder.path() / "broken.json"); }), "broken.json: byte 1"));
 }
 
 TEST_CASE("json depth and size are bounded") {
   const auto nested = [](int n) { return std::string(static_cast<std::size_t>(n), '['); };
   const auto closed = [](int n) { return std::string(static_cast<std::size_t>(n), ']'); };
   CHECK_NOTHROW(io::parse_json(nested(128) + closed(128), "f"));
-  CHECK(file_error([&] { io::parse_json(nested(129) + closed(129), "f"); }) ==
+  CHECK(error_text([&] { io::parse_json(nested(129) + closed(129), "f"); }) ==
         "f: byte 128: JSON nested more than 128 levels deep");
   CHECK_THROWS_AS(io::parse_json(nested(5000000), "f"), FileError);
   CHECK(io::parse_json("[\"" + nested(500) + "\\\"" + nested(500) + "\"]", "f")[0].is_string());
-  CHECK(contains(file_error([&] { io::parse_json("[1,2,3]", "f", {.max_bytes = 6}); }), "f: 7 bytes"));
+  CHECK(contains(error_text([&] { io::parse_json("[1,2,3]", "f", {.max_bytes = 6}); }), "f: 7 bytes"));
 }

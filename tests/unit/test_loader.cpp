@@ -13,7 +13,7 @@
 
 using namespace tenon;
 using namespace tenon::data;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -132,7 +132,7 @@ TEST_CASE("loader: an exception in a worker reaches the consumer in place of its
   for (const int workers : {0, 1, 3}) {
     const DataLoader<float> loader(numbered(60), {.batch_size = 5, .workers = workers}, failing);
     Index batches = 0;
-    const std::string message = error_of<ValueError>([&] {
+    const std::string message = error_text<ValueError>([&] {
       for (auto& batch : loader.epoch(0)) batches += batch.size() == 5;
     });
     CHECK(message == "picture 23 is bad");
@@ -145,7 +145,7 @@ TEST_CASE("loader: pictures of one batch must come out in one size") {
     if (x.data()[0] > 0.01f) x = Tensor<float>::zeros({1, 2, 1});
   };
   const DataLoader<float> loader(numbered(6), {.batch_size = 6}, uneven);
-  CHECK(contains(error_of<ShapeError>([&] { pass(loader, 0); }),
+  CHECK(contains(error_text<ShapeError>([&] { pass(loader, 0); }),
                  "picture 3 has shape (1,2,1), the batch (6,1,1,1)"));
 }
 
@@ -186,11 +186,11 @@ TEST_CASE("loader: the data set may outlive nothing: it is held by the loader an
 }
 
 TEST_CASE("loader: options are checked, other element types work") {
-  CHECK(contains(error_of<ValueError>([] { DataLoader<float>(numbered(1), {.batch_size = 0}); }),
+  CHECK(contains(error_text<ValueError>([] { DataLoader<float>(numbered(1), {.batch_size = 0}); }),
                  "batch_size is 0"));
-  CHECK(contains(error_of<ValueError>([] { DataLoader<float>(numbered(1), {.workers = -1}); }),
+  CHECK(contains(error_text<ValueError>([] { DataLoader<float>(numbered(1), {.workers = -1}); }),
                  "workers is -1"));
-  CHECK(contains(error_of<ValueError>([] { DataLoader<float>(numbered(1), {.prefetch = 0}); }),
+  CHECK(contains(error_text<ValueError>([] { DataLoader<float>(numbered(1), {.prefetch = 0}); }),
                  "prefetch is 0"));
   const DataLoader<half> halves(numbered(3), {.batch_size = 2});
   for (auto& batch : halves.epoch(0)) CHECK(batch.images.rank() == 4);

@@ -11,7 +11,7 @@
 #include "tenon/io/npy.hpp"
 
 using namespace tenon;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -32,7 +32,7 @@ std::vector<T> values(const std::string& bytes) {
 }
 
 std::string refusal(const std::string& bytes) {
-  const std::string message = error_of([&] { io::parse_npy<float>(bytes, "x"); });
+  const std::string message = error_text([&] { io::parse_npy<float>(bytes, "x"); });
   CHECK(message.starts_with("x: "));
   return message;
 }
@@ -50,7 +50,7 @@ TEST_CASE("npy: the bytes of numpy.save(numpy.arange(3, dtype='<f4'))") {
 }
 
 TEST_CASE("npy: what is written is read back") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   Rng rng(1);
   const auto check = [&](const auto& x) {
     using T = typename std::remove_cvref_t<decltype(x)>::value_type;
@@ -70,7 +70,7 @@ TEST_CASE("npy: what is written is read back") {
   check(Tensor<std::uint8_t>({2, 2}, {0, 1, 254, 255}));
   CHECK(folder.entries() == 1);
   CHECK(io::npy_bytes(Tensor<float>::zeros({1 << 10, 3})).size() % 64 == 0);
-  error_of([&] { io::write_npy(folder.path() / "none" / "x.npy", Tensor<float>::zeros({2})); });
+  error_text([&] { io::write_npy(folder.path() / "none" / "x.npy", Tensor<float>::zeros({2})); });
 }
 
 TEST_CASE("npy: versions, keys in any order, byte orders, other numbers") {
@@ -102,10 +102,10 @@ TEST_CASE("npy: versions, keys in any order, byte orders, other numbers") {
 TEST_CASE("npy: numbers that do not fit the wanted type are errors") {
   const std::string floats =
       npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", std::string(4, '\0'));
-  CHECK(contains(error_of([&] { io::parse_npy<std::int32_t>(floats, "x"); }), "integers were asked for"));
+  CHECK(contains(error_text([&] { io::parse_npy<std::int32_t>(floats, "x"); }), "integers were asked for"));
   const std::string large =
       npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }", std::string("\0\0\0\0\1\0\0\0", 8));
-  CHECK(contains(error_of([&] { io::parse_npy<std::int32_t>(large, "x"); }), "4294967296 does not fit"));
+  CHECK(contains(error_text([&] { io::parse_npy<std::int32_t>(large, "x"); }), "4294967296 does not fit"));
   CHECK(values<std::int64_t>(large) == std::vector<std::int64_t>{4294967296});
 }
 

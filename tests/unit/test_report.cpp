@@ -1,7 +1,6 @@
 // Reports: numbers of the confusion matrix, ticks, colours, and pictures and pages that hold what they
 // should.
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <array>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "files.hpp"
 #include "tenon/io/json.hpp"
 #include "tenon/report/axes.hpp"
 #include "tenon/report/canvas.hpp"
@@ -23,6 +23,7 @@
 
 namespace fs = std::filesystem;
 using namespace tenon;
+using testing::ScratchFolder;
 using namespace tenon::report;
 
 // LeakSanitizer asks for this. fontconfig keeps its settings for the life of the process behind offsets
@@ -32,17 +33,6 @@ extern "C" [[gnu::weak]] const char* __lsan_default_suppressions() { return "lea
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "tenon-report-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Folder() { fs::remove_all(path); }
-  auto entries() const { return std::distance(fs::directory_iterator(path), fs::directory_iterator()); }
-};
 
 // A PNG file, decoded.
 class Picture {
@@ -210,16 +200,16 @@ TEST_CASE("utf-8 is repaired and shortened by characters") {
 }
 
 TEST_CASE("render draws the same picture as SVG and as PNG of twice the size") {
-  const Folder folder;
+  const ScratchFolder folder;
   int calls = 0;
-  render(folder.path / "v1.5", 40, 30, [&](Canvas& canvas) {
+  render(folder.path() / "v1.5", 40, 30, [&](Canvas& canvas) {
     ++calls;
     canvas.fill({10, 10, 10, 10}, rgb(0xFF0000));
     canvas.clipped({0, 0, 5, 30}, [&] { canvas.fill({0, 25, 40, 5}, rgb(0x0000FF)); });
   });
   CHECK(calls == 2);
   CHECK(folder.entries() == 2);
-  const Picture picture(folder.path / "v1.5.png");
+  const Picture picture(folder.path() / "v1.5.png");
   CHECK(picture.width() == 80);
   CHECK(picture.height() == 60);
   CHECK(picture.at(30, 30) == 0xFF0000);
@@ -227,7 +217,7 @@ TEST_CASE("render draws the same picture as SVG and as PNG of twice the size") {
   CHECK(picture.at(42, 30) == 0xFFFFFF);
   CHECK(picture.at(4, 55) == 0x0000FF);
   CHECK(picture.at(14, 55) == 0xFFFFFF);  // clipped away
-  const std::string svg = io::read_file(folder.path / "v1.5.svg");
+  const std::string svg = io::read_file(folder.path() / "v1.5.svg");
   CHECK(occurrences(svg, "<svg") == 1);
   CHECK(svg.find("</svg>") != svg.npos);
   CHECK(svg.find("width=\"40px\"") != svg.npos);
@@ -235,8 +225,8 @@ TEST_CASE("render draws the same picture as SVG and as PNG of twice the size") {
 }
 
 TEST_CASE("text and every marker leave ink; malformed text does not stop the drawing") {
-  const Folder folder;
-  render(folder.path / "ink", 200, 40, [](Canvas& canvas) {
+  const ScratchFolder folder;
+  render(folder.path() / "ink", 200, 40, [](Canvas& canvas) {
     for (int i = 0; i < 7; ++i) {
       canvas.marker({10.0 + 20 * i, 10}, static_cast<Marker>(i), 8, rgb(0x00FF00));
     }
@@ -244,17 +234,17 @@ TEST_CASE("text and every marker leave ink; malformed text does not stop the dra
     CHECK(canvas.status() == CAIRO_STATUS_SUCCESS);
     CHECK(canvas.text_width("wider text", {}) > canvas.text_width("text", {}));
   });
-  const Picture picture(folder.path / "ink.png");
+  const Picture picture(folder.path() / "ink.png");
   for (int i = 0; i < 7; ++i) CHECK(picture.at(20 + 40 * i, 20) == 0x00FF00);
   CHECK(picture.count(black) > 5);
 }
 
 TEST_CASE("a failed drawing leaves the old pictures and no other file") {
-  const Folder folder;
-  const fs::path stem = folder.path / "plot";
+  const ScratchFolder folder;
+  const fs::path stem = folder.path() / "plot";
   render(stem, 10, 10, [](Canvas&) {});
-  const std::string svg = io::read_file(folder.path / "plot.svg"),
-                    png = io::read_file(folder.path / "plot.png");
+  const std::string svg = io::read_file(folder.path() / "plot.svg"),
+                    png = io::read_file(folder.path() / "plot.png");
   int calls = 0;
   CHECK_THROWS_AS(render(stem, 20, 20,
                          [&](Canvas& canvas) {
@@ -262,22 +252,22 @@ TEST_CASE("a failed drawing leaves the old pictures and no other file") {
                            if (++calls == 2) throw ValueError("while drawing the PNG");
                          }),
                   ValueError);
-  CHECK(io::read_file(folder.path / "plot.svg") == svg);
-  CHECK(io::read_file(folder.path / "plot.png") == png);
+  CHECK(io::read_file(folder.path() / "plot.svg") == svg);
+  CHECK(io::read_file(folder.path() / "plot.png") == png);
   CHECK(folder.entries() == 2);
-  CHECK_THROWS_AS(render(folder.path / "none" / "plot", 10, 10, [](Canvas&) {}), FileError);
+  CHECK_THROWS_AS(render(folder.path() / "none" / "plot", 10, 10, [](Canvas&) {}), FileError);
   CHECK_THROWS_AS(render(stem, 0, 10, [](Canvas&) {}), ValueError);
   CHECK_THROWS_AS(render(stem, 1e9, 10, [](Canvas&) {}), ValueError);
 }
 
 TEST_CASE("line plot: each curve is drawn in its colour, single points and gaps included") {
-  const Folder folder;
+  const ScratchFolder folder;
   LinePlot plot{.title = "loss", .x_label = "epoch", .y_label = "nats"};
   plot.curves = {{"", {1, 2, 3, 4}, {4, 3, 2, 1}},
                  {"", {2.5}, {3.5}},
                  {"", {1, 2, 3}, {not_a_number, 1.2, not_a_number}}};
-  save(plot, folder.path / "p");
-  const Picture picture(folder.path / "p.png");
+  save(plot, folder.path() / "p");
+  const Picture picture(folder.path() / "p.png");
   CHECK(picture.count(categorical(0)) > 500);
   for (const std::size_t single : {1u, 2u}) {
     CHECK(picture.count(categorical(single)) > 20);
@@ -285,8 +275,8 @@ TEST_CASE("line plot: each curve is drawn in its colour, single points and gaps 
   }
   const Index whole = picture.count(categorical(0));
   plot.curves[0].y = {4, not_a_number, not_a_number, 1};
-  save(plot, folder.path / "p");
-  CHECK(Picture(folder.path / "p.png").count(categorical(0)) < whole / 3);
+  save(plot, folder.path() / "p");
+  CHECK(Picture(folder.path() / "p.png").count(categorical(0)) < whole / 3);
 }
 
 TEST_CASE("line plot: curve geometry") {
@@ -320,7 +310,7 @@ TEST_CASE("line plot: curve geometry") {
 }
 
 TEST_CASE("line plot: strange but legal plots are drawn, impossible ones refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::vector<double> few{1, 2}, one{1};
   LinePlot nothing;
   LinePlot lost{.curves = {{"n", {not_a_number, 1}, {1, not_a_number}}}};
@@ -331,28 +321,28 @@ TEST_CASE("line plot: strange but legal plots are drawn, impossible ones refused
   LinePlot crowd;
   for (int i = 0; i < 200; ++i) crowd.curves.push_back({text("curve ", i), {1, 2, 3}, {0, i % 7 / 6.0, 1}});
   const std::vector<LinePlot> plots{nothing, lost, flat, huge, named, far, crowd};
-  save_grid(plots, 4, folder.path / "grid", {.width = 300, .height = 200});
-  const Picture picture(folder.path / "grid.png");
+  save_grid(plots, 4, folder.path() / "grid", {.width = 300, .height = 200});
+  const Picture picture(folder.path() / "grid.png");
   CHECK(picture.width() == 2 * 4 * 300);
   CHECK(picture.height() == 2 * 2 * 200);
 
-  CHECK_THROWS_AS(save(LinePlot{.curves = {{"c", few, one}}}, folder.path / "x"), ValueError);
-  CHECK_THROWS_AS(save(LinePlot{.y_range = Range{1, 1}}, folder.path / "x"), ValueError);
-  CHECK_THROWS_AS(save(LinePlot{.y_range = Range{0, not_a_number}}, folder.path / "x"), ValueError);
-  CHECK_THROWS_AS(save_grid({}, 2, folder.path / "x"), ValueError);
-  CHECK_THROWS_AS(save_grid(plots, 2, folder.path / "x", {.width = 100}), ValueError);
-  CHECK_THROWS_AS(save_grid(plots, 0, folder.path / "x"), ValueError);
+  CHECK_THROWS_AS(save(LinePlot{.curves = {{"c", few, one}}}, folder.path() / "x"), ValueError);
+  CHECK_THROWS_AS(save(LinePlot{.y_range = Range{1, 1}}, folder.path() / "x"), ValueError);
+  CHECK_THROWS_AS(save(LinePlot{.y_range = Range{0, not_a_number}}, folder.path() / "x"), ValueError);
+  CHECK_THROWS_AS(save_grid({}, 2, folder.path() / "x"), ValueError);
+  CHECK_THROWS_AS(save_grid(plots, 2, folder.path() / "x", {.width = 100}), ValueError);
+  CHECK_THROWS_AS(save_grid(plots, 0, folder.path() / "x"), ValueError);
   CHECK(folder.entries() == 2);
 }
 
 TEST_CASE("confusion matrix picture: diagonal dark, empty cells pale, unseen rows grey") {
-  const Folder folder;
+  const ScratchFolder folder;
   ConfusionMatrix m({"a", "b", "c"});
   m.add(0, 0, 10);
   m.add(1, 0, 5);
   m.add(1, 1, 5);
-  save(m, folder.path / "m", "matrix <1>");
-  const Picture picture(folder.path / "m.png");
+  save(m, folder.path() / "m", "matrix <1>");
+  const Picture picture(folder.path() / "m.png");
   const int side = 112;  // of a cell, in picture elements
   const Index cell = side * side;
   CHECK(picture.count(sequential(1)) > cell / 2);
@@ -370,19 +360,19 @@ TEST_CASE("confusion matrix picture: diagonal dark, empty cells pale, unseen row
     ConfusionMatrix large(
         std::vector<std::string>(static_cast<std::size_t>(n), "a rather long class name \xFF"));
     for (Index i = 0; i < n; ++i) large.add(i, i, 3);
-    save(large, folder.path / "large", "");
-    const Picture drawn(folder.path / "large.png");
+    save(large, folder.path() / "large", "");
+    const Picture drawn(folder.path() / "large.png");
     CHECK(drawn.width() > 2 * 9 * n);
     CHECK(drawn.width() < 3600);
     CHECK(drawn.count(sequential(1)) > 100);
   }
-  CHECK_THROWS_AS(save(ConfusionMatrix({}), folder.path / "none", ""), ValueError);
-  CHECK_FALSE(fs::exists(folder.path / "none.png"));
+  CHECK_THROWS_AS(save(ConfusionMatrix({}), folder.path() / "none", ""), ValueError);
+  CHECK_FALSE(fs::exists(folder.path() / "none.png"));
 }
 
 TEST_CASE("html: text is escaped, pictures are inside, nothing is fetched") {
-  const Folder folder;
-  render(folder.path / "fig", 20, 20, [](Canvas& canvas) { canvas.fill({0, 0, 10, 10}, black); });
+  const ScratchFolder folder;
+  render(folder.path() / "fig", 20, 20, [](Canvas& canvas) { canvas.fill({0, 0, 10, 10}, black); });
   HtmlReport report("A < B & \"C\"");
   report.add_heading("<script>alert(1)</script>");
   report.add_paragraph("5 > 3 & it's \xFF");
@@ -390,10 +380,10 @@ TEST_CASE("html: text is escaped, pictures are inside, nothing is fetched") {
   const std::vector<std::string> header{"name", "accuracy"};
   const std::vector<std::vector<std::string>> rows{{"<b>x</b>", "54.3 %"}, {"y", "-"}};
   report.add_table(header, rows);
-  report.add_figure(folder.path / "fig.svg", "\" onload=\"x");
-  report.add_figure(folder.path / "fig.png", "png");
-  report.save(folder.path / "report.html");
-  const std::string page = io::read_file(folder.path / "report.html");
+  report.add_figure(folder.path() / "fig.svg", "\" onload=\"x");
+  report.add_figure(folder.path() / "fig.png", "png");
+  report.save(folder.path() / "report.html");
+  const std::string page = io::read_file(folder.path() / "report.html");
 
   CHECK(page.find("<script") == page.npos);
   CHECK(page.find("&lt;script&gt;alert(1)&lt;/script&gt;") != page.npos);
@@ -405,7 +395,7 @@ TEST_CASE("html: text is escaped, pictures are inside, nothing is fetched") {
   CHECK(page.find("<td>-</td>") != page.npos);
   CHECK(page.find("alt=\"&quot; onload=&quot;x\"") != page.npos);
   CHECK(page.find("data:image/png;base64,iVBORw0KGgo") != page.npos);
-  CHECK(page.find("data:image/svg+xml;base64," + base64(io::read_file(folder.path / "fig.svg"))) !=
+  CHECK(page.find("data:image/svg+xml;base64," + base64(io::read_file(folder.path() / "fig.svg"))) !=
         page.npos);
   CHECK(occurrences(page, "<img ") == 2);
   CHECK(occurrences(page, "http") == 1);  // the http-equiv of the policy: no address at all
@@ -415,9 +405,9 @@ TEST_CASE("html: text is escaped, pictures are inside, nothing is fetched") {
   const std::vector<std::vector<std::string>> ragged{{"only one"}};
   CHECK_THROWS_AS(report.add_table(header, ragged), ValueError);
   CHECK_THROWS_AS(report.add_heading("h", 1), ValueError);
-  CHECK_THROWS_AS(report.add_figure(folder.path / "none.png", ""), FileError);
-  io::write_file(folder.path / "text.png", "not a picture");
-  CHECK_THROWS_AS(report.add_figure(folder.path / "text.png", ""), FileError);
+  CHECK_THROWS_AS(report.add_figure(folder.path() / "none.png", ""), FileError);
+  io::write_file(folder.path() / "text.png", "not a picture");
+  CHECK_THROWS_AS(report.add_figure(folder.path() / "text.png", ""), FileError);
   CHECK(report.html() == before);
 }
 
@@ -431,14 +421,14 @@ TEST_CASE("base64 (RFC 4648, section 10)") {
 }
 
 TEST_CASE("results.json holds exactly the contract's keys") {
-  const Folder folder;
+  const ScratchFolder folder;
   save(Results{.program = "cifar",
                .config = {{"epochs", 30}, {"model", "lenet"}},
                .metrics = {{"accuracy", 0.543}, {"undefined", not_a_number}},
                .seconds = 12.5,
                .peak_bytes = Index{5} << 30},
-       folder.path / "results.json");
-  const io::Json json = io::read_json(folder.path / "results.json");
+       folder.path() / "results.json");
+  const io::Json json = io::read_json(folder.path() / "results.json");
   CHECK(json.size() == 5);
   CHECK(json.at("program") == "cifar");
   CHECK(json.at("config").at("epochs") == 30);
@@ -447,6 +437,6 @@ TEST_CASE("results.json holds exactly the contract's keys") {
   CHECK(json.at("seconds") == 12.5);
   CHECK(json.at("peak_bytes") == 5368709120);
 
-  save(Results{.program = "empty"}, folder.path / "results.json");
-  CHECK(io::read_json(folder.path / "results.json").at("config").is_object());
+  save(Results{.program = "empty"}, folder.path() / "results.json");
+  CHECK(io::read_json(folder.path() / "results.json").at("config").is_object());
 }

@@ -15,7 +15,7 @@
 
 using namespace tenon;
 using image::Filter;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -63,7 +63,7 @@ std::vector<std::uint8_t> turned(int orientation) {
 }  // namespace
 
 TEST_CASE("resize: bytes are Pillow's") {
-  for (const auto& golden : test::resize_golden_bytes) {
+  for (const auto& golden : testing::resize_golden_bytes) {
     const auto y = image::resize(
         source(golden.channels),
         {.height = golden.height, .width = golden.width, .filter = static_cast<Filter>(golden.filter)});
@@ -77,7 +77,7 @@ TEST_CASE("resize: floats are Pillow's") {
   const auto bytes = source(1).reshape({11, 13});
   Tensor<float> x({11, 13});
   for (Index i = 0; i < x.numel(); ++i) x.data()[i] = static_cast<float>(bytes.data()[i]) / 255;
-  for (const auto& golden : test::resize_golden_floats) {
+  for (const auto& golden : testing::resize_golden_floats) {
     const auto y = image::resize(
         x, {.height = golden.height, .width = golden.width, .filter = static_cast<Filter>(golden.filter)});
     REQUIRE(y.numel() == static_cast<Index>(golden.pixels.size()));
@@ -105,18 +105,18 @@ TEST_CASE("resize: a constant picture stays constant, the same size copies") {
 
 TEST_CASE("resize: sizes are checked before memory is taken") {
   const auto x = source(3);
-  CHECK(
-      contains(error_of<ValueError>([&] { image::resize(x, {.height = 0, .width = 4}); }), "to 4×0 pixels"));
-  CHECK(contains(error_of<ValueError>([&] { image::resize(x, {.height = 4, .width = -1}); }),
+  CHECK(contains(error_text<ValueError>([&] { image::resize(x, {.height = 0, .width = 4}); }),
+                 "to 4×0 pixels"));
+  CHECK(contains(error_text<ValueError>([&] { image::resize(x, {.height = 4, .width = -1}); }),
                  "to -1×4 pixels"));
-  CHECK(contains(error_of<ValueError>([&] { image::resize(x, {.height = 1 << 20, .width = 1 << 20}); }),
+  CHECK(contains(error_text<ValueError>([&] { image::resize(x, {.height = 1 << 20, .width = 1 << 20}); }),
                  "more than the limit"));
-  CHECK(contains(error_of<ValueError>([&] { image::resize(x, {.height = 1, .width = 1 << 30}); }),
+  CHECK(contains(error_text<ValueError>([&] { image::resize(x, {.height = 1, .width = 1 << 30}); }),
                  "more than the limit"));
   CHECK(contains(
-      error_of<ShapeError>([&] { image::resize(Tensor<float>::zeros({4}), {.height = 2, .width = 2}); }),
+      error_text<ShapeError>([&] { image::resize(Tensor<float>::zeros({4}), {.height = 2, .width = 2}); }),
       "(H,W)"));
-  CHECK(contains(error_of<ShapeError>([&] {
+  CHECK(contains(error_text<ShapeError>([&] {
                    image::resize(Tensor<float>::zeros({0, 4}), {.height = 2, .width = 2});
                  }),
                  "with pixels"));
@@ -133,7 +133,7 @@ TEST_CASE("orientation: each of the eight is turned upright") {
   CHECK(turned(7) == Pixels{6, 3, 5, 2, 4, 1});
   CHECK(turned(8) == Pixels{3, 6, 2, 5, 1, 4});
   CHECK(image::turned_upright(Tensor<std::uint8_t>({2, 3, 1}), 6).shape() == Shape{3, 2, 1});
-  CHECK(contains(error_of<ValueError>([] { turned(9); }), "orientation is 9"));
+  CHECK(contains(error_text<ValueError>([] { turned(9); }), "orientation is 9"));
 }
 
 TEST_CASE("orientation: each of the eight is honoured when a JPEG or PNG is read") {
@@ -148,7 +148,7 @@ TEST_CASE("orientation: each of the eight is honoured when a JPEG or PNG is read
     for (Index i = 0; i < x.numel(); ++i) most = std::max(most, std::abs(x.data()[i] - upright.data()[i]));
     return most;
   };
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   for (unsigned value = 1; value <= 8; ++value) {
     // Orientations 6 and 8 undo each other; the others undo themselves.
     const auto stored = image::turned_upright(upright, value == 6   ? 8

@@ -9,7 +9,7 @@
 #include "tenon/io/safetensors.hpp"
 
 using namespace tenon;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -28,7 +28,7 @@ io::SafeTensors parse(const std::string& header, std::size_t data) {
 
 // The reason for which the file is refused.
 std::string refusal(const std::string& header, std::size_t data) {
-  const std::string message = error_of([&] { parse(header, data); });
+  const std::string message = error_text([&] { parse(header, data); });
   CHECK(message.starts_with("t.safetensors: "));
   return message;
 }
@@ -50,7 +50,7 @@ void check_round_trip(const std::filesystem::path& path) {
 }  // namespace
 
 TEST_CASE("safetensors: every type survives a round trip") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto path = folder.path() / "x.safetensors";
   check_round_trip<double>(path);
   check_round_trip<float>(path);
@@ -63,7 +63,7 @@ TEST_CASE("safetensors: every type survives a round trip") {
 }
 
 TEST_CASE("safetensors: names, metadata, scalars and empty tensors survive; the data stay aligned") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto path = folder.path() / "x.safetensors";
   Rng rng(1);
   const auto w = Tensor<float>::normal({3, 5}, rng);
@@ -105,16 +105,16 @@ TEST_CASE("safetensors: reading as another type is refused or, on request, conve
   CHECK(file.get_as<double>("b").to_vector() == std::vector<double>{0x0908, 0x0B0A});
   CHECK(file.get_as<std::int32_t>("b").to_vector() == std::vector<std::int32_t>{0x0908, 0x0B0A});
   CHECK(file.get_as<float>("c").to_vector() == std::vector<float>{12});
-  CHECK(contains(error_of([&] { file.get<float>("a"); }), "tensor 'a': its type is I64, expected F32"));
-  CHECK(contains(error_of([&] { file.get<std::uint8_t>("c"); }), "its type is BOOL, expected U8"));
-  CHECK(contains(error_of([&] { file.get_as<std::int32_t>("a"); }), "does not fit int32"));
-  CHECK(contains(error_of([&] { file.get_as<std::int32_t>("d"); }), "integers were asked for"));
-  CHECK(contains(error_of([&] { file.get<float>("e"); }), "no tensor 'e' among its 4"));
+  CHECK(contains(error_text([&] { file.get<float>("a"); }), "tensor 'a': its type is I64, expected F32"));
+  CHECK(contains(error_text([&] { file.get<std::uint8_t>("c"); }), "its type is BOOL, expected U8"));
+  CHECK(contains(error_text([&] { file.get_as<std::int32_t>("a"); }), "does not fit int32"));
+  CHECK(contains(error_text([&] { file.get_as<std::int32_t>("d"); }), "integers were asked for"));
+  CHECK(contains(error_text([&] { file.get<float>("e"); }), "no tensor 'e' among its 4"));
 }
 
 TEST_CASE("safetensors: a file that is cut or no safetensors file is refused") {
   const auto load = [](std::string bytes) {
-    return error_of([&] { io::SafeTensors::parse(std::move(bytes), "t.safetensors"); });
+    return error_text([&] { io::SafeTensors::parse(std::move(bytes), "t.safetensors"); });
   };
   CHECK(contains(load(""), "too short"));
   CHECK(contains(load("1234567"), "too short"));
@@ -124,8 +124,8 @@ TEST_CASE("safetensors: a file that is cut or no safetensors file is refused") {
   const std::string whole = file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
   for (std::size_t size = 0; size < whole.size(); ++size) load(whole.substr(0, size));
   CHECK(contains(load(whole + 'x'), "the tensors take 8 bytes, but the file holds 9"));
-  CHECK(
-      contains(error_of([] { io::SafeTensors::load("/nowhere/x.safetensors"); }), "/nowhere/x.safetensors"));
+  CHECK(contains(error_text([] { io::SafeTensors::load("/nowhere/x.safetensors"); }),
+                 "/nowhere/x.safetensors"));
 }
 
 TEST_CASE("safetensors: a malformed header is refused with its reason") {
@@ -167,24 +167,24 @@ TEST_CASE("safetensors: a malformed header is refused with its reason") {
 }
 
 TEST_CASE("safetensors: the writer refuses names it cannot write and leaves the old file") {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   io::SafeTensorsWriter out;
   const auto x = Tensor<float>::ones({1});
   out.add("a", x);
-  CHECK(contains(error_of<ValueError>([&] { out.add("a", x); }), "given twice"));
-  CHECK(contains(error_of<ValueError>([&] { out.add("__metadata__", x); }), "reserved"));
+  CHECK(contains(error_text<ValueError>([&] { out.add("a", x); }), "given twice"));
+  CHECK(contains(error_text<ValueError>([&] { out.add("__metadata__", x); }), "reserved"));
   const auto path = folder.path() / "x.safetensors";
   out.save(path);
   const std::string before = io::read_file(path);
   out.add("\xFF", x);
-  CHECK(contains(error_of<ValueError>([&] { out.save(path); }), "UTF-8"));
+  CHECK(contains(error_text<ValueError>([&] { out.save(path); }), "UTF-8"));
   CHECK(io::read_file(path) == before);
   CHECK(folder.entries() == 1);
-  CHECK(contains(error_of([&] { out.save(folder.path() / "no" / "x.safetensors"); }), "cannot write"));
+  CHECK(contains(error_text([&] { out.save(folder.path() / "no" / "x.safetensors"); }), "cannot write"));
 }
 
 TEST_CASE("safetensors: published files") {
-  const auto folder = test::real_data("safetensors", "weights");
+  const auto folder = testing::real_data("safetensors", "weights");
   if (!folder) return;
   const auto mlp = io::SafeTensors::load(*folder / "mnist_mlp.safetensors");
   CHECK(mlp.names() == std::vector<std::string>{"l1.weight", "l2.weight"});

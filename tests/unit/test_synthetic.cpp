@@ -8,7 +8,7 @@
 #include "tenon/data/synthetic.hpp"
 
 using namespace tenon;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 TEST_CASE("synthetic: the options alone decide the pictures") {
   const int threads = thread_count();
@@ -29,9 +29,9 @@ TEST_CASE("synthetic: shapes, labels and names are in order") {
   CHECK_NOTHROW(data::validate(set, "synthetic", {.every_class = true, .labelled = true}));
   const auto sizes = data::class_sizes(set);
   CHECK(sizes == std::vector<Index>{12, 11, 11, 11});
-  CHECK(contains(error_of<ValueError>([] { data::synthetic_shapes({.count = 0}); }), "count is 0"));
-  CHECK(contains(error_of<ValueError>([] { data::synthetic_shapes({.classes = 11}); }), "classes is 11"));
-  CHECK(contains(error_of<ValueError>([] { data::synthetic_shapes({.size = 4}); }), "size is 4"));
+  CHECK(contains(error_text<ValueError>([] { data::synthetic_shapes({.count = 0}); }), "count is 0"));
+  CHECK(contains(error_text<ValueError>([] { data::synthetic_shapes({.classes = 11}); }), "classes is 11"));
+  CHECK(contains(error_text<ValueError>([] { data::synthetic_shapes({.size = 4}); }), "size is 4"));
 }
 
 TEST_CASE("synthetic: a picture is not told by its mean colour, but classes differ in their pixels") {

@@ -9,7 +9,7 @@
 
 using namespace tenon;
 using namespace tenon::data;
-using test::contains, test::error_of;
+using testing::contains, testing::error_text;
 
 namespace {
 
@@ -73,9 +73,9 @@ TEST_CASE("transforms: normalisation, of a picture and of a batch, for 1, 3 and 
     }
   }
   auto gray = numbered(2, 2, 1);
-  CHECK(contains(error_of<ShapeError>([&] { Normalize::cifar10()(gray); }), "with 3 means"));
-  CHECK(
-      contains(error_of<ValueError>([&] { Normalize{.mean = {0}, .std = {0}}(gray); }), "deviation 0 is 0"));
+  CHECK(contains(error_text<ShapeError>([&] { Normalize::cifar10()(gray); }), "with 3 means"));
+  CHECK(contains(error_text<ValueError>([&] { Normalize{.mean = {0}, .std = {0}}(gray); }),
+                 "deviation 0 is 0"));
 }
 
 TEST_CASE("transforms: a flip exchanges left and right, half of the time") {
@@ -115,10 +115,10 @@ TEST_CASE("transforms: a crop is a window of the padded picture, at every place"
   }
   auto y = x.clone();
   Rng rng(0);
-  CHECK(contains(error_of<ShapeError>([&] { RandomCrop{.size = 9}(y, rng); }),
+  CHECK(contains(error_text<ShapeError>([&] { RandomCrop{.size = 9}(y, rng); }),
                  "size 9 with padding 0 of shape (6,8,2)"));
   CHECK(contains(
-      error_of<ShapeError>([&] { RandomCrop{.size = 6, .padding = 6, .mode = PadMode::reflect}(y, rng); }),
+      error_text<ShapeError>([&] { RandomCrop{.size = 6, .padding = 6, .mode = PadMode::reflect}(y, rng); }),
       "reflecting 6"));
 }
 

@@ -1,0 +1,113 @@
+// 3×3 convolution of pictures with weights that are transformed already: inputs are transformed, multiplied,
+// and the outputs transformed back, a block of tiles at a time.
+#pragma once
+
+#include "tenon/backend/cpu/epilogue.hpp"
+#include "tenon/backend/cpu/gemm.hpp"
+#include "tenon/backend/cpu/winograd_weights.hpp"
+
+namespace tenon::cpu {
+
+// y (n,oh,ow,out) = finish(the convolution of x (n,h,w,in) with transformed weights).
+template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
+struct WinogradConvolution {
+  static constexpr int positions = F::inputs * F::inputs, lanes = lanes_of<T, Isa>;
+  static constexpr Index columns = Vectors * lanes;
+  using V = Vec<T, Isa>;
+
+  Index h, w, oh, ow, pad_h, pad_w, in, out;
+  const T* x;
+  T* y;
+  const Finish& finish;
+  WinogradTiles<F> tiles;
+
+  // The transformed tiles [first, first + count): V[position][group][in/16][Rows][16].
+  class Inputs {
+   public:
+    Inputs(const WinogradConvolution& convolution, Index first_tile, Index tile_count)
+        : first(first_tile),
+          count(tile_count),
+          groups((count + Rows - 1) / Rows),
+          stride(winograd_stride(groups * Rows * convolution.in)),
+          data_(positions * stride) {
+      parallel_for(groups, [&](Index group) {
+        CompiledFor<Isa>::run([&] { convolution.transform_input(first, count, group, data(), stride); });
+      });
+    }
+    T* data() { return data_.data(); }
+
+    const Index first, count, groups, stride;
+
+   private:
+    Scratch<T> data_;
+  };
+
+  // The channels of y from first_out on that `weights` lead to. Inside a parallel loop it runs serially.
+  void outputs(Inputs& v, WinogradWeights<T, Isa, F, Vectors>& weights, Index first_out) const {
+    const Index width = weights.panels() * columns, channels = std::min(width, out - first_out);
+    const Index stride_m = winograd_stride(v.groups * Rows * width);
+    Scratch<T> m(positions * stride_m);
+    parallel_for(positions, [&](Index i) {
+      CompiledFor<Isa>::run([&] {
+        for (Index panel = 0; panel < weights.panels(); ++panel) {
+          const T* b = weights.panel(i, panel);
+          for (Index group = 0; group < v.groups; ++group) {
+            multiply_tile<T, Isa, Rows, Vectors, row_runs>(
+                in, v.data() + i * v.stride + group * Rows * in, b, false,
+                m.data() + i * stride_m + group * Rows * width + panel * columns, width);
+          }
+        }
+      });
+    });
+    parallel_for(v.groups, [&](Index group) {
+      CompiledFor<Isa>::run(
+          [&] { transform_output(v.first, v.count, group, m.data(), stride_m, width, first_out, channels); });
+    });
+  }
+
+ private:
+  [[gnu::always_inline]] void transform_input(Index first, Index count, Index group, T* v,
+                                              Index stride) const {
+    T* panel = v + group * Rows * in;
+    for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
+      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
+                  ty = tile / tiles.across % tiles.down;
+      const PictureWindow<T, Isa, F::inputs> window(
+          tile / (tiles.across * tiles.down), ty * F::outputs - pad_h, tx * F::outputs - pad_w, h, w, in);
+      for (Index c = 0; c < in; c += lanes) {
+        window.template ask_below<false>(x + c, F::outputs);
+        T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
+        window.template transform<F::inputs>(
+            x + c, [](const V* a, V* b) { F::input(a, b); },
+            [&](int r, int s, const V& value) { store<T, Isa>(value, to + (r * F::inputs + s) * stride); });
+      }
+    }
+  }
+
+  [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m,
+                                               Index stride, Index width, Index first_out,
+                                               Index channels) const {
+    for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
+      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
+                  ty = tile / tiles.across % tiles.down;
+      const PictureWindow<T, Isa, F::outputs> window(tile / (tiles.across * tiles.down), ty * F::outputs,
+                                                     tx * F::outputs, oh, ow, out);
+      const T* from = m + (group * Rows + i) * width;
+      for (Index o = 0; o < channels; o += lanes) {
+        window.template ask_below<true>(y + first_out + o, F::outputs);
+        V values[F::outputs * F::outputs];
+        apply_both_ways<F::inputs, F::outputs, V>(
+            [&](int r, int s, V& v) { load<T, Isa>(from + (r * F::inputs + s) * stride + o, v); },
+            [](const V* a, V* b) { F::output(a, b); },
+            [&](int r, int s, const V& v) { values[r * F::outputs + s] = v; });
+        V more[F::outputs * F::outputs];
+        if (finish.residual) window.read(finish.residual + first_out + o, more);
+        for (int k = 0; k < F::outputs * F::outputs; ++k)
+          finish.template on_register<Isa>(first_out + o, finish.residual ? more + k : nullptr, values[k]);
+        window.write(values, y + first_out + o);
+      }
+    }
+  }
+};
+
+}  // namespace tenon::cpu

@@ -1,0 +1,109 @@
+// What Winograd's convolutions read and write: square windows of a batch of pictures, a register of channels
+// a pixel.
+#pragma once
+
+#include <algorithm>
+
+#include "tenon/backend/cpu/microkernel.hpp"
+#include "tenon/backend/cpu/winograd_transform.hpp"
+
+namespace tenon::cpu {
+
+// The tiles of a batch of pictures (n,h,w,c): the outputs of tile (n,ty,tx) are rows m·ty …, columns m·tx … .
+template <class F>
+struct WinogradTiles {
+  Index n, down, across;
+
+  WinogradTiles(Index pictures, Index out_h, Index out_w)
+      : n(pictures),
+        down((out_h + F::outputs - 1) / F::outputs),
+        across((out_w + F::outputs - 1) / F::outputs) {}
+  Index count() const { return n * down * across; }
+};
+
+// Reads or writes a square window of a picture batch, one register of channels a pixel; outside it is zero.
+template <class T, class Isa, int Size>
+struct PictureWindow {
+  Index y, x;                      // of the window's first pixel, may lie outside
+  Index top, bottom, left, right;  // the part that lies inside, within the window
+  Index row, pixel;                // values from one to the next
+  Index start;                     // of the window's first pixel in the batch
+
+  PictureWindow(Index picture, Index first_y, Index first_x, Index h, Index w, Index c)
+      : y(first_y),
+        x(first_x),
+        top(std::max<Index>(0, -y)),
+        bottom(std::min<Index>(Size, h - y)),
+        left(std::max<Index>(0, -x)),
+        right(std::min<Index>(Size, w - x)),
+        row(w * c),
+        pixel(c),
+        start(((picture * h + y) * w + x) * c) {}
+  bool whole() const { return top == 0 && left == 0 && bottom == Size && right == Size; }
+
+  [[gnu::always_inline]] void read(const T* data, Vec<T, Isa>* values) const {
+    const T* first = data + start;
+    if (whole()) {
+#pragma GCC unroll 6
+      for (Index r = 0; r < Size; ++r) {
+#pragma GCC unroll 6
+        for (Index s = 0; s < Size; ++s) load<T, Isa>(first + r * row + s * pixel, values[r * Size + s]);
+      }
+      return;
+    }
+    for (int i = 0; i < Size * Size; ++i) values[i] = Vec<T, Isa>{};
+    for (Index r = top; r < bottom; ++r) {
+      for (Index s = left; s < right; ++s) load<T, Isa>(first + r * row + s * pixel, values[r * Size + s]);
+    }
+  }
+  // The transform of the window by `line` (Size → To values), to write(y, x, value). With pixels outside it
+  // goes through a table of addresses, which has a register of zeros for those.
+  template <int To, class Line, class Write>
+  [[gnu::always_inline]] void transform(const T* data, const Line& line, const Write& write) const {
+    using V = Vec<T, Isa>;
+    const T* first = data + start;
+    if (whole()) {
+      return apply_both_ways<Size, To, V>(
+          [&](int r, int s, V& v) { load<T, Isa>(first + r * row + s * pixel, v); }, line, write);
+    }
+    alignas(64) static constexpr T zeros[lanes_of<T, Isa>] = {};
+    const T* table[Size * Size];
+    for (Index r = 0; r < Size; ++r) {
+      for (Index s = 0; s < Size; ++s) {
+        const bool inside = r >= top && r < bottom && s >= left && s < right;
+        table[r * Size + s] = inside ? first + r * row + s * pixel : zeros;
+      }
+    }
+    apply_both_ways<Size, To, V>([&](int r, int s, V& v) { load<T, Isa>(table[r * Size + s], v); }, line,
+                                 write);
+  }
+  // Asks for the first `count`² pixels below this window, which the windows of the next row will want. The
+  // processor's prefetchers do not see such a pattern: without this, memory decides the speed.
+  template <bool Write>
+  [[gnu::always_inline]] void ask_below(const T* data, int count) const {
+    const T* first = data + start + Size * row;
+    for (int r = 0; r < count; ++r) {
+      for (int s = 0; s < count; ++s) __builtin_prefetch(first + r * row + s * pixel, Write, 3);
+    }
+  }
+  [[gnu::always_inline]] void write(const Vec<T, Isa>* values, T* data) const {
+    T* first = data + start;
+    if (whole()) {
+#pragma GCC unroll 6
+      for (Index r = 0; r < Size; ++r) {
+#pragma GCC unroll 6
+        for (Index s = 0; s < Size; ++s) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
+      }
+      return;
+    }
+    for (Index r = top; r < bottom; ++r) {
+      for (Index s = left; s < right; ++s) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
+    }
+  }
+};
+
+// Values between the matrices of neighbouring positions: not a multiple of 4 KB, which would send all to one
+// cache set.
+inline Index winograd_stride(Index values) { return values + row_runs; }
+
+}  // namespace tenon::cpu

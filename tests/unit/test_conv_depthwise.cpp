@@ -1,13 +1,14 @@
 // Depthwise convolution against the plain loops.
 #include "tenon/backend/cpu/conv_depthwise.hpp"
 
-#include "close.hpp"
+#include "conv_cases.hpp"
 #include "each_isa.hpp"
 #include "tenon/autograd/conv.hpp"
 #include "threads_scope.hpp"
 
 using namespace tenon;
-using testing::error_of;
+using testing::ConvOperands;
+using testing::ConvResults;
 
 namespace {
 
@@ -25,48 +26,13 @@ Conv2dGeometry random_geometry(Rng& rng) {
     g.dilation_w = plain ? 1 : 1 + rng.below(3);
     g.pad_h = rng.below(g.kh + 2);
     g.pad_w = rng.below(g.kw + 2);
-    if (g.h + 2 * g.pad_h < g.dilation_h * (g.kh - 1) + 1 ||
-        g.w + 2 * g.pad_w < g.dilation_w * (g.kw - 1) + 1)
-      continue;
-    g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
-    g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);
-    return g;
+    if (testing::set_output_size(g)) return g;
   }
 }
 
-std::string describe(const Conv2dGeometry& g) {
-  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ") stride ",
-              g.stride_h, ",", g.stride_w, " padding ", g.pad_h, ",", g.pad_w, " dilation ", g.dilation_h,
-              ",", g.dilation_w);
-}
-
-template <class T>
-Tensor<T> poisoned(const Shape& s) {
-  return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN());
-}
-
-template <class T>
-struct Operands {
-  Tensor<T> x, w, bias, dy;
-
-  Operands(const Conv2dGeometry& g, Rng& rng)
-      : x(Tensor<T>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1)),
-        w(Tensor<T>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1)),
-        bias(Tensor<T>::uniform({g.o}, rng, -1, 1)),
-        dy(Tensor<T>::uniform({g.n, g.oh, g.ow, g.o}, rng, -1, 1)) {}
-};
-
-template <class T>
-struct Results {
-  Tensor<T> y, dx, dw;
-
-  explicit Results(const Operands<T>& in)
-      : y(poisoned<T>(in.dy.shape())), dx(poisoned<T>(in.x.shape())), dw(poisoned<T>(in.w.shape())) {}
-};
-
 template <class T, class Isa>
-Results<T> depthwise(const Conv2dGeometry& g, const Operands<T>& in, const cpu::Epilogue<T>& finish) {
-  Results<T> out(in);
+ConvResults<T> depthwise(const Conv2dGeometry& g, const ConvOperands<T>& in, const cpu::Epilogue<T>& finish) {
+  auto out = testing::poisoned_results(in);
   cpu::conv2d_forward_depthwise<T, Isa>(g, in.x.data(), in.w.data(), finish, out.y.data());
   cpu::conv2d_backward_data_depthwise<T, Isa>(g, in.dy.data(), in.w.data(), out.dx.data());
   cpu::conv2d_backward_weights_depthwise<T, Isa>(g, in.x.data(), in.dy.data(), out.dw.data());
@@ -74,31 +40,14 @@ Results<T> depthwise(const Conv2dGeometry& g, const Operands<T>& in, const cpu::
 }
 
 template <class T>
-Results<T> plain_loops(const Conv2dGeometry& g, const Operands<T>& in, const cpu::Epilogue<T>& finish) {
-  Results<T> out(in);
-  cpu::conv2d_forward_reference(g, in.x.data(), in.w.data(), finish.bias, out.y.data());
-  for (Index i = 0; i < out.y.numel(); ++i) {
-    T& value = out.y.data()[i];
-    if (finish.residual) value += finish.residual[i];
-    if (finish.relu) value = std::max(T(0), value);
-  }
-  cpu::conv2d_backward_data_reference(g, in.dy.data(), in.w.data(), out.dx.data());
-  cpu::conv2d_backward_weights_reference(g, in.x.data(), in.dy.data(), out.dw.data());
-  return out;
-}
-
-template <class T>
 void compare(const Conv2dGeometry& g, Rng& rng, double tolerance) {
-  const Operands<T> in(g, rng);
+  const auto in = testing::random_operands<T>(g, rng);
   cpu::Epilogue<T> finish{.relu = rng.below(2) == 0};
   if (rng.below(3)) finish.bias = in.bias.data();
   if (rng.below(2)) finish.residual = in.dy.data();
-  const auto expected = plain_loops(g, in, finish);
+  const auto expected = testing::plain_loops(g, in, finish);
   testing::each_isa([&](auto isa, const char* name) {
-    const auto found = depthwise<T, decltype(isa)>(g, in, finish);
-    CHECK_MESSAGE(error_of(found.y, expected.y) <= tolerance, name, " forward ", describe(g));
-    CHECK_MESSAGE(error_of(found.dx, expected.dx) <= tolerance, name, " backward data ", describe(g));
-    CHECK_MESSAGE(error_of(found.dw, expected.dw) <= tolerance, name, " backward weights ", describe(g));
+    testing::check_close(depthwise<T, decltype(isa)>(g, in, finish), expected, tolerance, name, g);
   });
 }
 
@@ -120,9 +69,8 @@ TEST_CASE("depthwise convolution: the same bits with 1, 2 and 3 threads") {
     g.groups = g.c;
     g.stride_h = g.stride_w = stride;
     g.pad_h = g.pad_w = 1;
-    g.oh = conv_extent(g.h, g.kh, stride, 1, 1);
-    g.ow = conv_extent(g.w, g.kw, stride, 1, 1);
-    const Operands<float> in(g, rng);
+    testing::set_output_size(g);
+    const auto in = testing::random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
       const auto run = [&](int threads) {
         const testing::ThreadScope scope(threads);
@@ -130,10 +78,7 @@ TEST_CASE("depthwise convolution: the same bits with 1, 2 and 3 threads") {
       };
       const auto one = run(1);
       for (const int threads : {2, 3}) {
-        const auto more = run(threads);
-        CHECK_MESSAGE(testing::same_bits(one.y, more.y), name, " forward, ", threads, " threads");
-        CHECK_MESSAGE(testing::same_bits(one.dx, more.dx), name, " backward data, ", threads, " threads");
-        CHECK_MESSAGE(testing::same_bits(one.dw, more.dw), name, " backward weights, ", threads, " threads");
+        testing::check_same_bits(one, run(threads), text(name, ", ", threads, " threads"));
       }
     });
   }
@@ -141,10 +86,11 @@ TEST_CASE("depthwise convolution: the same bits with 1, 2 and 3 threads") {
 
 TEST_CASE("depthwise convolution: a NaN reaches the windows that see it, padding adds nothing to infinity") {
   Rng rng(3);
-  Conv2dGeometry g{.n = 1, .h = 9, .w = 9, .c = 20, .o = 20, .kh = 3, .kw = 3, .oh = 9, .ow = 9};
+  Conv2dGeometry g{.n = 1, .h = 9, .w = 9, .c = 20, .o = 20, .kh = 3, .kw = 3};
   g.groups = g.c;
   g.pad_h = g.pad_w = 1;
-  Operands<float> in(g, rng);
+  testing::set_output_size(g);
+  auto in = testing::random_operands<float>(g, rng);
   in.x.at({0, 4, 4, 17}) = std::numeric_limits<float>::quiet_NaN();
   in.w.at({2, 0, 0, 0}) = std::numeric_limits<float>::infinity();
   testing::each_isa([&](auto isa, const char* name) {

@@ -1,13 +1,15 @@
 // Convolution with a residual and a rectifier in the same pass, against the three operations one after the
 // other: every algorithm, the gradients, and the layers that models put together.
-#include "close.hpp"
+#include "conv_cases.hpp"
 #include "each_isa.hpp"
 #include "tenon/nn/nn.hpp"
 #include "threads_scope.hpp"
 
 using namespace tenon;
+using testing::ConvOperands;
 using testing::error_of;
 using testing::error_text;
+using testing::random_operands;
 using testing::same_bits;
 
 namespace {
@@ -24,10 +26,7 @@ Conv2dGeometry random_geometry(Rng& rng) {
     g.kh = g.kw = 1 + rng.below(3);
     g.stride_h = g.stride_w = 1 + rng.below(2);
     g.pad_h = g.pad_w = rng.below(g.kh);
-    if (g.h + 2 * g.pad_h < g.kh || g.w + 2 * g.pad_w < g.kw) continue;
-    g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, 1);
-    g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, 1);
-    return g;
+    if (testing::set_output_size(g)) return g;
   }
 }
 
@@ -37,33 +36,26 @@ Conv2dGeometry winograd_geometry(Rng& rng) {
   g.o = 16 * (1 + rng.below(4));
   g.kh = g.kw = 3;
   g.pad_h = g.pad_w = rng.below(3);
-  g.oh = conv_extent(g.h, 3, 1, g.pad_h, 1);
-  g.ow = conv_extent(g.w, 3, 1, g.pad_w, 1);
+  testing::set_output_size(g);
   return g;
 }
 
-std::string describe(const Conv2dGeometry& g) {
-  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ",", g.group_in(),
-              ") stride ", g.stride_h, " padding ", g.pad_h);
-}
-
-// forward(finish, y) must give the same bits with the epilogue as without it and the rest done afterwards.
+// forward(finish, y) must give the same bits with the epilogue as without it and the rest done afterwards; dy
+// is what is added.
 template <class T, class Forward>
-void check_epilogues(const Conv2dGeometry& g, Rng& rng, const char* what, const Forward& forward) {
-  const Shape shape{g.n, g.oh, g.ow, g.o};
-  const auto bias = Tensor<T>::uniform({g.o}, rng, -1, 1), residual = Tensor<T>::uniform(shape, rng, -1, 1);
-  const auto poisoned = [&] { return Tensor<T>::full(shape, std::numeric_limits<T>::quiet_NaN()); };
+void check_epilogues(const Conv2dGeometry& g, const ConvOperands<T>& in, const char* what,
+                     const Forward& forward) {
   for (int parts = 0; parts < 8; ++parts) {
-    auto plain = poisoned(), fused = poisoned();
+    auto plain = testing::poisoned<T>(in.dy.shape()), fused = testing::poisoned<T>(in.dy.shape());
     cpu::Epilogue<T> finish;
-    if (parts & 1) finish.bias = bias.data();
+    if (parts & 1) finish.bias = in.bias.data();
     forward(finish, plain.data());
-    if (parts & 2) plain = plain + residual;
+    if (parts & 2) plain = plain + in.dy;
     if (parts & 4) plain = relu(plain);
-    if (parts & 2) finish.residual = residual.data();
+    if (parts & 2) finish.residual = in.dy.data();
     finish.relu = parts & 4;
     forward(finish, fused.data());
-    CHECK_MESSAGE(same_bits(fused, plain), what, " parts ", parts, " ", describe(g));
+    CHECK_MESSAGE(same_bits(fused, plain), what, " parts ", parts, " ", testing::describe(g));
   }
 }
 
@@ -74,13 +66,12 @@ struct Results {
 
 // The result and the gradients of forward(x, w, b, residual) from the cotangent dy. Gradients start non-zero.
 template <class T, class Forward>
-Results<T> results(const Tensor<T>& x0, const Tensor<T>& w0, const Tensor<T>& b0, const Tensor<T>& r0,
-                   const Tensor<T>& dy, const Forward& forward) {
-  const Var<T> x(x0, {.requires_grad = true}), w(w0, {.requires_grad = true}), b(b0, {.requires_grad = true}),
-      r(r0, {.requires_grad = true});
+Results<T> results(const ConvOperands<T>& in, const Tensor<T>& residual, const Forward& forward) {
+  const Var<T> x(in.x, {.requires_grad = true}), w(in.w, {.requires_grad = true}),
+      b(in.bias, {.requires_grad = true}), r(residual, {.requires_grad = true});
   for (const auto* v : {&x, &w, &b, &r}) v->accumulate(Tensor<T>::ones(v->shape()));
   const Var<T> y = forward(x, w, b, r);
-  y.backward(dy.clone());
+  y.backward(in.dy.clone());
   return {y.value(), x.grad(), w.grad(), b.grad(), r.grad()};
 }
 
@@ -90,22 +81,20 @@ TEST_CASE("fused convolution: every algorithm adds and rectifies what it would g
   Rng rng(1);
   for (int i = 0; i < 60; ++i) {
     const auto g = random_geometry(rng);
-    const auto x = Tensor<float>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
-               w = Tensor<float>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1);
+    const auto in = random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
       using Isa = decltype(isa);
-      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
-        cpu::conv2d_forward_gemm<float, Isa>(g, x.data(), w.data(), finish, y);
+      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
+        cpu::conv2d_forward_gemm<float, Isa>(g, in.x.data(), in.w.data(), finish, y);
       });
       if (!cpu::conv_lanes_fits(g)) return;
-      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
-        cpu::conv2d_forward_lanes<float, Isa>(g, x.data(), w.data(), finish, y);
+      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
+        cpu::conv2d_forward_lanes<float, Isa>(g, in.x.data(), in.w.data(), finish, y);
       });
     });
-    const auto xd = Tensor<double>::uniform(x.shape(), rng, -1, 1),
-               wd = Tensor<double>::uniform(w.shape(), rng, -1, 1);
-    check_epilogues<double>(g, rng, "double", [&](const auto& finish, double* y) {
-      cpu::conv2d_forward(g, xd.data(), wd.data(), finish, y);
+    const auto in_double = random_operands<double>(g, rng);
+    check_epilogues(g, in_double, "double", [&](const auto& finish, double* y) {
+      cpu::conv2d_forward(g, in_double.x.data(), in_double.w.data(), finish, y);
     });
   }
 }
@@ -114,15 +103,14 @@ TEST_CASE("fused convolution: Winograd's output transform adds and rectifies") {
   Rng rng(2);
   for (int i = 0; i < 40; ++i) {
     const auto g = winograd_geometry(rng);
-    const auto x = Tensor<float>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
-               w = Tensor<float>::uniform({g.o, 3, 3, g.c}, rng, -1, 1);
+    const auto in = random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
       using Isa = decltype(isa);
-      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, x.data(), w.data(), finish, y);
+      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, in.x.data(), in.w.data(), finish, y);
       });
-      check_epilogues<float>(g, rng, name, [&](const auto& finish, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, x.data(), w.data(), finish, y);
+      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), finish, y);
       });
     });
   }
@@ -148,19 +136,16 @@ TEST_CASE("fused convolution: result and gradients are those of the three operat
   double largest = 0;
   for (int i = 0; i < 40; ++i) {
     const auto g = random_geometry(rng);
-    const Shape shape{g.n, g.oh, g.ow, g.o};
-    const auto x = Tensor<double>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1),
-               w = Tensor<double>::uniform({g.o, g.kh, g.kw, g.group_in()}, rng, -1, 1),
-               b = Tensor<double>::uniform({g.o}, rng, -1, 1), r = Tensor<double>::uniform(shape, rng, -1, 1),
-               dy = Tensor<double>::uniform(shape, rng, -1, 1);
+    const auto in = random_operands<double>(g, rng);
+    const auto residual = Tensor<double>::uniform(in.dy.shape(), rng, -1, 1);
     const Conv2dParameters p{.stride = g.stride_h, .padding = g.pad_h, .groups = g.groups};
     for (const bool add : {false, true}) {
       for (const bool rectify : {false, true}) {
         using V = Var<double>;
-        const auto fused = results(x, w, b, r, dy, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
+        const auto fused = results(in, residual, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
           return conv2d(xv, wv, bv, p, {.residual = add ? rv : V(), .relu = rectify});
         });
-        const auto apart = results(x, w, b, r, dy, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
+        const auto apart = results(in, residual, [&](const V& xv, const V& wv, const V& bv, const V& rv) {
           auto y = conv2d(xv, wv, bv, p);
           if (add) y = y + rv;
           return rectify ? relu(y) : y;

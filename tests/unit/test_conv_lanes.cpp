@@ -1,11 +1,12 @@
 // Convolution with pictures in the lanes, alone and fused with ReLU and pooling, against the plain loops and
 // against the three operations one after the other.
-#include "close.hpp"
+#include "conv_cases.hpp"
 #include "each_isa.hpp"
 #include "tenon/autograd/conv_pool.hpp"
 #include "threads_scope.hpp"
 
 using namespace tenon;
+using testing::describe;
 using testing::error_of;
 
 namespace {
@@ -23,41 +24,25 @@ Conv2dGeometry random_geometry(Rng& rng) {
     g.stride_w = 1 + rng.below(2);
     g.pad_h = rng.below(g.kh);
     g.pad_w = rng.below(g.kw);
-    if (g.h + 2 * g.pad_h < g.kh || g.w + 2 * g.pad_w < g.kw) continue;
-    g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, 1);
-    g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, 1);
-    if (cpu::conv_lanes_fits(g)) return g;
+    if (testing::set_output_size(g) && cpu::conv_lanes_fits(g)) return g;
   }
 }
 
-std::string describe(const Conv2dGeometry& g) {
-  return text("x (", g.n, ",", g.h, ",", g.w, ",", g.c, ") w (", g.o, ",", g.kh, ",", g.kw, ",", g.c,
-              ") stride ", g.stride_h, ",", g.stride_w, " padding ", g.pad_h, ",", g.pad_w);
-}
-
+// The gradient of x is for strides of 1 alone.
 template <class T, class Isa>
 void compare(const Conv2dGeometry& g, Rng& rng, double tolerance, const char* isa) {
-  const auto x = Tensor<T>::uniform({g.n, g.h, g.w, g.c}, rng, -1, 1);
-  const auto w = Tensor<T>::uniform({g.o, g.kh, g.kw, g.c}, rng, -1, 1),
-             bias = Tensor<T>::uniform({g.o}, rng, -1, 1);
-  const auto dy = Tensor<T>::uniform({g.n, g.oh, g.ow, g.o}, rng, -1, 1);
-  const auto poisoned = [](const Shape& s) {
-    return Tensor<T>::full(s, std::numeric_limits<T>::quiet_NaN());
-  };
-  auto y = poisoned(dy.shape()), y_ref = poisoned(dy.shape());
-  cpu::conv2d_forward_lanes<T, Isa>(g, x.data(), w.data(), cpu::Epilogue<T>{bias.data()}, y.data());
-  cpu::conv2d_forward_reference(g, x.data(), w.data(), bias.data(), y_ref.data());
-  CHECK_MESSAGE(error_of(y, y_ref) <= tolerance, isa, " forward ", describe(g));
+  const auto in = testing::random_operands<T>(g, rng);
+  const cpu::Epilogue<T> finish{.bias = in.bias.data()};
+  const auto expected = testing::plain_loops(g, in, finish);
+  auto found = testing::poisoned_results(in);
+  cpu::conv2d_forward_lanes<T, Isa>(g, in.x.data(), in.w.data(), finish, found.y.data());
+  CHECK_MESSAGE(error_of(found.y, expected.y) <= tolerance, isa, " forward ", describe(g));
   if (g.stride_h == 1 && g.stride_w == 1) {
-    auto dx = poisoned(x.shape()), dx_ref = poisoned(x.shape());
-    cpu::conv2d_backward_data_lanes<T, Isa>(g, dy.data(), w.data(), dx.data());
-    cpu::conv2d_backward_data_reference(g, dy.data(), w.data(), dx_ref.data());
-    CHECK_MESSAGE(error_of(dx, dx_ref) <= tolerance, isa, " backward data ", describe(g));
+    cpu::conv2d_backward_data_lanes<T, Isa>(g, in.dy.data(), in.w.data(), found.dx.data());
+    CHECK_MESSAGE(error_of(found.dx, expected.dx) <= tolerance, isa, " backward data ", describe(g));
   }
-  auto dw = poisoned(w.shape()), dw_ref = poisoned(w.shape());
-  cpu::conv2d_backward_weights_lanes<T, Isa>(g, x.data(), dy.data(), dw.data());
-  cpu::conv2d_backward_weights_reference(g, x.data(), dy.data(), dw_ref.data());
-  CHECK_MESSAGE(error_of(dw, dw_ref) <= tolerance, isa, " backward weights ", describe(g));
+  cpu::conv2d_backward_weights_lanes<T, Isa>(g, in.x.data(), in.dy.data(), found.dw.data());
+  CHECK_MESSAGE(error_of(found.dw, expected.dw) <= tolerance, isa, " backward weights ", describe(g));
 }
 
 // A convolution with ReLU and pooling, its result and gradients.

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "close.hpp"
+#include "each_isa.hpp"
 #include "tenon/cluster/kmeans.hpp"
 #include "tenon/cluster/mini_batch.hpp"
 #include "threads_scope.hpp"
@@ -144,7 +145,8 @@ TEST_CASE("kmeans: every instruction set of this processor finds the same labels
   const auto x = blobs(301, 259, 9, 3, make);
   const auto start = x.rows(0, 9).clone();
   const auto expected = plain_lloyd(x, start, 4);
-  const auto check = [&](auto isa) {
+  testing::each_isa([&](auto isa, const char* name) {
+    CAPTURE(name);
     using Isa = decltype(isa);
     const cluster::Points points(x);
     const cluster::Panels<Isa> panels(points, 0);
@@ -153,12 +155,7 @@ TEST_CASE("kmeans: every instruction set of this processor finds the same labels
     CHECK(cluster::run<Isa>(x, panels, options, rng).labels.to_vector() == expected.labels);
     const auto seeds = cluster::plus_plus<Isa>(panels, {}, 9, 4, rng);
     CHECK(std::set<Index>(seeds.begin(), seeds.end()).size() == 9);
-  };
-  check(cpu::Baseline{});
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) check(cpu::Avx2{});
-  if (__builtin_cpu_supports("avx512f")) check(cpu::Avx512{});
-#endif
+  });
 }
 
 TEST_CASE("kmeans: separated groups are found by every start but the random one") {

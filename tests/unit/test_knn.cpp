@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "close.hpp"
+#include "each_isa.hpp"
 #include "tenon/neighbors/knn.hpp"
 #include "threads_scope.hpp"
 
@@ -124,17 +125,13 @@ TEST_CASE("knn: every instruction set of this processor is exact") {
       }
     }
   };
-  const auto check_all = [&](auto isa) {
+  testing::each_isa([&](auto isa, const char* name) {
+    CAPTURE(name);
     check(isa, std::integral_constant<cpu::Score, cpu::Score::product>{}, Metric::l2);
     check(isa, std::integral_constant<cpu::Score, cpu::Score::product>{}, Metric::cosine);
     check(isa, std::integral_constant<cpu::Score, cpu::Score::l1>{}, Metric::l1);
     check(isa, std::integral_constant<cpu::Score, cpu::Score::chi2>{}, Metric::chi2);
-  };
-  check_all(cpu::Baseline{});
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) check_all(cpu::Avx2{});
-  if (__builtin_cpu_supports("avx512f")) check_all(cpu::Avx512{});
-#endif
+  });
 }
 
 TEST_CASE("knn: the same bits with one thread or more") {

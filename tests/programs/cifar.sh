@@ -1,14 +1,8 @@
 #!/usr/bin/env bash
 # cifar.sh BUILD: the program cifar from end to end: what it prints and writes, the same for any number of threads,
 # and the same when it was killed and resumed.
-set -u
-support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/support
-cifar=${1:?the build folder}/bin/cifar
-[[ -x $cifar ]] || { echo "no $cifar"; exit 77; }
-command -v python3 >/dev/null || { echo "no python3"; exit 77; }
-unset TENON_DATA TENON_NUM_THREADS
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/support/program.sh" cifar "$1" || exit 1
+command -v python3 >/dev/null || { echo "SKIPPED: cifar: no python3"; exit 77; }
 
 fail() {
   echo "FAILED: $*"
@@ -19,7 +13,7 @@ fail() {
 run() {
   local name=$1
   shift
-  "$cifar" --out "$work/$name" "$@" >"$work/$name.txt" 2>"$work/$name.err" || fail "$name: status $?: $(cat "$work/$name.err")"
+  "$program" --out "$work/$name" "$@" >"$work/$name.txt" 2>"$work/$name.err" || fail "$name: status $?: $(cat "$work/$name.err")"
   [[ ! -s $work/$name.err ]] || fail "$name: on standard error: $(cat "$work/$name.err")"
 }
 results() { python3 "$support/cifar_results.py" "$@" || fail "cifar_results.py $*"; }
@@ -52,7 +46,7 @@ grep -q "^pictures: $work/sets/cifar10_mini, 60 for training, 20 for validation"
 python3 "$support/cifar_data.py" binary "$work/more" 1500 200 || fail "cannot make data"
 long=(--data "$work/more" --model residual --epochs 6)
 run whole "${long[@]}"
-"$cifar" --out "$work/killed" "${long[@]}" >"$work/killed.txt" 2>&1 &
+"$program" --out "$work/killed" "${long[@]}" >"$work/killed.txt" 2>&1 &
 process=$!
 for ((i = 0; i < 6000; i++)); do
   [[ -e $work/killed/checkpoints/residual/last.safetensors ]] && break

@@ -1,14 +1,8 @@
 #!/usr/bin/env bash
 # cifar_errors.sh BUILD: bad input of the program cifar ends with one line that says what is wrong, status 2, and
 # nothing half-written.
-set -u
-support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/support
-cifar=${1:?the build folder}/bin/cifar
-[[ -x $cifar ]] || { echo "no $cifar"; exit 77; }
-command -v python3 >/dev/null || { echo "no python3"; exit 77; }
-unset TENON_DATA TENON_NUM_THREADS
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/support/program.sh" cifar "$1" || exit 1
+command -v python3 >/dev/null || { echo "SKIPPED: cifar: no python3"; exit 77; }
 failures=0 checks=0
 
 # state: every file and folder with its content's sum, to see that nothing was written.
@@ -22,7 +16,7 @@ bad() {
   local what=$1 expected=$2 before after status problem=''
   shift 2
   before=$(state)
-  timeout 120 "$cifar" "$@" >"$work/stdout" 2>"$work/stderr" </dev/null
+  timeout 120 "$program" "$@" >"$work/stdout" 2>"$work/stderr" </dev/null
   status=$?
   after=$(state)
   checks=$((checks + 1))
@@ -149,7 +143,7 @@ fi
 
 # ---- Checkpoints ----------------------------------------------------------------------------------------------
 run=(--data "$work/good" --model lenet5 --epochs 2 "${out[@]}")
-"$cifar" "${run[@]}" >"$work/stdout" 2>"$work/stderr" || { echo "FAILED: $(cat "$work/stderr")"; exit 1; }
+"$program" "${run[@]}" >"$work/stdout" 2>"$work/stderr" || { echo "FAILED: $(cat "$work/stderr")"; exit 1; }
 rm "$work/out/results.json" "$work/out/report.html"
 last=$work/out/checkpoints/lenet5/last.safetensors
 cp "$last" "$work/last"

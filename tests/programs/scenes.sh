@@ -1,30 +1,21 @@
 #!/usr/bin/env bash
 # The program `scenes`, end to end on its synthetic set: results, files, settings, and what it says of bad input.
 #   scenes.sh BUILD
-set -u
-scenes=$1/bin/scenes
-[[ -x $scenes ]] || { echo "SKIPPED: scenes: $scenes is not built"; exit 77; }
-unset TENON_DATA
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-wrong() { echo "scenes.sh: $*" >&2; failed=1; }
+source "$(dirname "${BASH_SOURCE[0]}")/support/program.sh" scenes "$1" || exit 1
 
 # accuracy NAME AT_LEAST ARGUMENTS...: runs the program; its last line must be an accuracy of at least that.
 accuracy() {
   local name=$1 least=$2 last
   shift 2
-  last=$("$scenes" --out "$work/$name" "$@" 2>"$work/errors" | tail -n 1)
+  last=$("$program" --out "$work/$name" "$@" 2>"$work/errors" | tail -n 1)
   [[ $last =~ ^accuracy\ [01]\.[0-9]{4}$ ]] || { wrong "$name: the last line is '$last': $(cat "$work/errors")"; return; }
   awk -v found="${last#accuracy }" -v least="$least" 'BEGIN { exit !(found >= least) }' ||
     wrong "$name: $last, expected at least $least"
 }
 
 accuracy comparison 0.9 --vocab 50
-for file in results.json report.html confusion_tiny_images.svg confusion_tiny_images.png confusion_bag_of_SIFT.svg \
-  confusion_bag_of_SIFT.png confused_tiny_images.png; do
-  [[ -s $work/comparison/$file ]] || wrong "comparison: no $file"
-done
+written "$work/comparison" results.json report.html confusion_tiny_images.svg confusion_tiny_images.png \
+  confusion_bag_of_SIFT.svg confusion_bag_of_SIFT.png confused_tiny_images.png
 grep -q '"program": "scenes"' "$work/comparison/results.json" || wrong "results.json does not name the program"
 grep -q 'made-up textures' "$work/comparison/report.html" || wrong "report.html does not say that the set is synthetic"
 
@@ -41,17 +32,6 @@ for threads in 1 2; do accuracy "threads$threads" 0.5 --method bag-of-sift --voc
 counts() { grep -A400 '"confusion"' "$work/$1/results.json" | sed '/most_confused/q' | grep -v _seconds; }
 [[ $(counts threads1) == "$(counts threads2)" ]] || wrong "the result depends on the number of threads"
 
-# refused WHAT ARGUMENTS...: status 2, one line that has WHAT in it, and no output folder.
-refused() {
-  local what=$1 status
-  shift
-  "$scenes" --out "$work/refused" "$@" >"$work/output" 2>"$work/errors"
-  status=$?
-  [[ $status == 2 ]] || wrong "$*: status $status, expected 2"
-  [[ $(wc -l <"$work/errors") == 1 ]] || wrong "$*: not one line: $(cat "$work/errors")"
-  grep -q -- "$what" "$work/errors" || wrong "$*: '$(cat "$work/errors")' does not say '$what'"
-  [[ ! -e $work/refused ]] || wrong "$*: something was written"
-}
 mkdir -p "$work/empty" "$work/bad/train/a" "$work/bad/train/b" "$work/bad/test/a" "$work/bad/test/b"
 for folder in train/a train/b test/a test/b; do echo "no picture" >"$work/bad/$folder/x.jpg"; done
 refused 'not a folder' --data "$work/none"

@@ -1,13 +1,7 @@
 #!/usr/bin/env bash
 # The program `sift`, end to end: key points and matches of pictures it is given, and what it says of bad input.
 #   sift.sh BUILD
-set -u
-sift=$1/bin/sift
-[[ -x $sift ]] || { echo "SKIPPED: sift: $sift is not built"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-wrong() { echo "sift.sh: $*" >&2; failed=1; }
+source "$(dirname "${BASH_SOURCE[0]}")/support/program.sh" sift "$1" || exit 1
 
 # picture SHIFT: a gray picture of 200×160 with blobs of many sizes, moved to the right by SHIFT.
 picture() {
@@ -24,41 +18,28 @@ picture() {
 picture 0 >"$work/a.pgm"
 picture 12 >"$work/b.pgm"
 
-last=$("$sift" "$work/a.pgm" --out "$work/one" 2>"$work/errors" | tail -n 1)
+last=$("$program" "$work/a.pgm" --out "$work/one" 2>"$work/errors" | tail -n 1)
 [[ $last =~ ^keypoints\ [0-9]+$ ]] || wrong "the last line is '$last': $(cat "$work/errors")"
 count=${last#keypoints }
 ((count >= 30)) || wrong "$count key points, expected at least 30"
-for file in keypoints.npy descriptors.npy overlay.png results.json report.html; do
-  [[ -s $work/one/$file ]] || wrong "no $file"
-done
+written "$work/one" keypoints.npy descriptors.npy overlay.png results.json report.html
 # The size of the files: a header of 128 bytes, then float32.
 [[ $(stat -c %s "$work/one/keypoints.npy") == $((128 + 4 * 5 * count)) ]] || wrong "keypoints.npy is not (n,5) of float32"
 [[ $(stat -c %s "$work/one/descriptors.npy") == $((128 + 4 * 128 * count)) ]] || wrong "descriptors.npy is not (n,128) of float32"
-"$sift" "$work/a.pgm" --out "$work/two" --threads 1 >/dev/null 2>&1
+"$program" "$work/a.pgm" --out "$work/two" --threads 1 >/dev/null 2>&1
 cmp -s "$work/one/descriptors.npy" "$work/two/descriptors.npy" || wrong "descriptors depend on the number of threads"
-last=$("$sift" a.pgm --data "$work" --out "$work/few" --max-features 10 | tail -n 1)
+last=$("$program" a.pgm --data "$work" --out "$work/few" --max-features 10 | tail -n 1)
 [[ $last == 'keypoints 10' ]] || wrong "--max-features 10 gives '$last'"
 
-last=$("$sift" "$work/a.pgm" "$work/b.pgm" --out "$work/pair" 2>"$work/errors" | tail -n 1)
+last=$("$program" "$work/a.pgm" "$work/b.pgm" --out "$work/pair" 2>"$work/errors" | tail -n 1)
 [[ $last =~ ^inliers\ [0-9]+$ ]] || wrong "the last line is '$last': $(cat "$work/errors")"
 ((${last#inliers } >= 15)) || wrong "$last, expected at least 15"
-for file in matches.png homography.npy results.json report.html; do [[ -s $work/pair/$file ]] || wrong "no $file"; done
+written "$work/pair" matches.png homography.npy results.json report.html
 # The shift of 12 pixels is the third number of the homography.
 grep -A12 '"homography"' "$work/pair/results.json" | tr -d '\n' |
   grep -Eq '\[ *\[ *(1\.0|0\.99|1\.00)[0-9]*, *-?0\.0[0-9e.-]*, *(11\.[5-9]|12\.[0-4])' ||
   wrong "not a shift by 12: $(grep -A12 '"homography"' "$work/pair/results.json" | tr -d '\n ')"
 
-# refused WHAT ARGUMENTS...: status 2, one line that has WHAT in it, and no output folder.
-refused() {
-  local what=$1 status
-  shift
-  "$sift" --out "$work/refused" "$@" >"$work/output" 2>"$work/errors"
-  status=$?
-  [[ $status == 2 ]] || wrong "$*: status $status, expected 2"
-  [[ $(wc -l <"$work/errors") == 1 ]] || wrong "$*: not one line: $(cat "$work/errors")"
-  grep -q -- "$what" "$work/errors" || wrong "$*: '$(cat "$work/errors")' does not say '$what'"
-  [[ ! -e $work/refused ]] || wrong "$*: something was written"
-}
 echo 'no picture' >"$work/text.jpg"
 refused 'none.png' "$work/none.png"
 refused 'text.jpg' "$work/text.jpg"
@@ -68,8 +49,8 @@ refused 'IMAGE' --seed 2
 refused 'preset' "$work/a.pgm" --preset surf
 # A picture without any key point is no error.
 { echo 'P2 40 40 255'; for ((i = 0; i < 1600; i++)); do printf '90 '; done; } >"$work/flat.pgm"
-last=$("$sift" "$work/flat.pgm" --out "$work/flat" | tail -n 1)
+last=$("$program" "$work/flat.pgm" --out "$work/flat" | tail -n 1)
 [[ $last == 'keypoints 0' ]] || wrong "a flat picture gives '$last'"
-last=$("$sift" "$work/flat.pgm" "$work/a.pgm" --out "$work/flatpair" | tail -n 1)
+last=$("$program" "$work/flat.pgm" "$work/a.pgm" --out "$work/flatpair" | tail -n 1)
 [[ $last == 'inliers 0' ]] || wrong "a flat picture matched gives '$last'"
 exit $failed

@@ -8,13 +8,9 @@ machine in the same run.
 The two take turns, round by round; each figure is the median of its rounds. A ratio above 1 means that Tenon is
 faster.
 """
-import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-from pathlib import Path
+
+from in_turns import Rows, in_turns, need_modules, options, program
 
 SKLEARN = """
 import sys, time
@@ -47,37 +43,15 @@ CASES = {
                                    OPENCV),
 }
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--build", default="build/release", help="the build folder")
-parser.add_argument("--peer", default=sys.executable, help="a Python that has scikit-learn and OpenCV")
-parser.add_argument("--rounds", type=int, default=5)
-parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-parser.add_argument("--json", help="write the rows to this file")
-args = parser.parse_args()
+args = options(__doc__, "scikit-learn and OpenCV").parse_args()
+tenon = program(args.build, "bench_knn_speed")
+need_modules(args.peer, "sklearn, cv2", "scikit-learn or no OpenCV")
 
-found = [p for p in Path(args.build).rglob("bench_knn_speed") if p.is_file() and os.access(p, os.X_OK)]
-if not found:
-    sys.exit(f"knn_compare.py: no program bench_knn_speed below {args.build}; build it first")
-if subprocess.run([args.peer, "-c", "import sklearn, cv2"], capture_output=True).returncode:
-    sys.exit(f"knn_compare.py: {args.peer} lacks scikit-learn or OpenCV; name one that has both with --peer")
-
-rows = []
-for case, (options, script) in CASES.items():
+rows = Rows(width=34, digits=4)
+for case, (shape, script) in CASES.items():
     for threads in args.threads:
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        ours, theirs, name = [], [], ""
-        for _ in range(args.rounds):
-            out = subprocess.run([str(found[0]), "--threads", str(threads)] + options, check=True, capture_output=True,
-                                 text=True).stdout.split()
-            ours.append(statistics.median(float(v) for v in out))
-            out = subprocess.run([args.peer, "-c", script, str(threads)], check=True, capture_output=True, text=True,
-                                 env=environment).stdout.split(maxsplit=1)
-            theirs.append(float(out[0]))
-            name = out[1].strip()
-        tenon, peer = statistics.median(ours), statistics.median(theirs)
-        rows.append({"case": "kNN " + case, "threads": threads, "tenon": round(tenon, 4), "peer": round(peer, 4),
-                     "peer_name": name, "unit": "s", "ratio": round(peer / tenon, 3)})
-        print(f"{rows[-1]['case']:34} {threads} thread(s)   tenon {tenon:7.4f}   {name} {peer:7.4f} s   "
-              f"ratio {peer / tenon:.2f}", flush=True)
-if args.json:
-    Path(args.json).write_text(json.dumps(rows, indent=2) + "\n")
+        ours, theirs = in_turns(args.rounds, threads, lambda _: [tenon, "--threads", str(threads), *shape],
+                                lambda _: [args.peer, "-c", script, str(threads)])
+        rows.add("kNN " + case, threads, [statistics.median(float(v) for v in run) for run in ours],
+                 [float(run[0]) for run in theirs], " ".join(theirs[0][1:]))
+rows.write(args.json)

@@ -1,9 +1,10 @@
 // Matrix multiplication after Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication":
-// cut the operands into blocks that fit a cache level, copy (pack) each block into the order in which the
-// register tile reads it, and run the tile over the packed blocks.
+// a block of B is copied (packed) into the order in which the register tile reads it, small enough for the
+// second-level cache; strips of A, a few rows each, pass by it in the first. A is packed only where it does
+// not lie in memory as a matrix.
 //
-// The operands come through packing functions, so the same loops serve matrices, transposes and the patches
-// of a convolution. Every element of C is summed in the same order whatever the threads or the blocking of
+// The operands come through small types, so the same loops serve matrices, transposes and the patches of a
+// convolution. Every element of C is summed in the same order whatever the threads or the blocking of
 // rows and columns: results do not depend on the thread count.
 #pragma once
 
@@ -33,7 +34,7 @@ void gemm_reference(const GemmGeometry& g, const T* a, const T* b, T* c) {
   }
 }
 
-// A part of a matrix to pack: `count` rows of A or columns of B from `first`, `depth` terms from `start`.
+// A part of a matrix: `count` rows of A or columns of B from `first`, `depth` terms from `start`.
 struct PackRange {
   Index first, count, start, depth;
 };
@@ -51,150 +52,155 @@ struct LeaveAsIs {
 
 namespace detail {
 
-// Blocks of A and B, in tiles: A's (128 × 256) stays in the second-level cache, B's streams through the
-// first.
-inline constexpr Index rows_of_block = 128, columns_of_block = 512;
+// Columns of B in a block: with gemm_depth terms 512 KB of floats, which the second-level cache keeps while
+// strips of A pass by in the first.
+inline constexpr Index columns_of_block = 512;
 
-// From one packed panel of B to the next: not a multiple of 4 KB, which would send all to one cache set.
-constexpr Index panel_stride(Index columns) { return columns * gemm_depth + 16; }
-
-// Brings what will be packed soon nearer, while the register tiles keep the processor busy.
-template <class Packer>
-[[gnu::always_inline]] inline void ask_for(const Packer& packer, const PackRange& r) {
-  if constexpr (requires { packer.ask_for(r); }) packer.ask_for(r);
-}
-
-// One block of C: rows [i0, i0 + height), panels [first_panel, last_panel) of the packed columns from j0.
-template <class T, class Isa, int Rows, int Vectors, class PackA, class Finish>
-struct BlockProduct {
-  static constexpr Index columns = Vectors * lanes_of<T, Isa>;
-  const GemmBlocks& g;
-  const PackA& pack_a;
-  const Finish& finish;
-  T* c;
-  Index ldc, j0, p0, depth;
-  const T* packed_b;
-
-  Index padded_depth() const { return (depth + PackA::chunk - 1) / PackA::chunk * PackA::chunk; }
-  Index room(Index height) const { return (height + Rows - 1) / Rows * Rows * padded_depth(); }
-
-  [[gnu::always_inline]] void operator()(Index i0, Index height, Index first_panel, Index last_panel,
-                                         T* packed) const {
-    const Index panel_a = Rows * padded_depth();
-    if (height % Rows) std::fill_n(packed + height / Rows * panel_a, panel_a, T(0));
-    pack_a(PackRange{i0, height, p0, depth}, std::integral_constant<Index, Rows>(), packed, panel_a);
-    if (g.alpha != 1) {
-      for (Index q = 0; q < room(height); ++q) packed[q] *= static_cast<T>(g.alpha);
-    }
-    const bool first = p0 == 0, last = p0 + depth >= g.k;
-    const bool add = !first || g.beta != 0;
-    const T beta = static_cast<T>(g.beta);
-    const Index next = i0 + thread_count() * rows_of_block;  // what this thread is likely to pack next
-    for (Index panel = first_panel; panel < last_panel; ++panel) {
-      const Index j = j0 + panel * columns, width = std::min(columns, g.n - j);
-      const T* b = packed_b + panel * panel_stride(columns);
-      for (Index i = 0; i < height; i += Rows) {
-        const Index count = std::min<Index>(Rows, height - i);
-        if (panel == first_panel && next + i < g.m) {
-          ask_for(pack_a, PackRange{next + i, std::min<Index>(Rows, g.m - next - i), p0, depth});
-        }
-        T* out = c + (i0 + i) * ldc + j;
-        if (first && g.beta != 0 && g.beta != 1) {
-          for (Index r = 0; r < count; ++r) {
-            for (Index q = 0; q < width; ++q) out[r * ldc + q] *= beta;
-          }
-        }
-        const T* a = packed + i / Rows * panel_a;
-        if (count == Rows && width == columns) {
-          multiply_tile<T, Isa, Rows, Vectors, PackA::chunk>(depth, a, b, add, out, ldc);
-        } else {
-          alignas(64) T tile[Rows * columns];
-          multiply_tile<T, Isa, Rows, Vectors, PackA::chunk>(depth, a, b, false, tile, columns);
-          for (Index r = 0; r < count; ++r) {
-            T* to = out + r * ldc;
-            for (Index q = 0; q < width; ++q)
-              to[q] = add ? to[q] + tile[r * columns + q] : tile[r * columns + q];
-          }
-        }
-        if (last) {
-          for (Index r = 0; r < count; ++r) finish(i0 + i + r, j, width, out + r * ldc);
-        }
-      }
-    }
-  }
+// The register tile: with the registers for a row of B it fills the register file, and B is read the less
+// often the more rows there are. Up to one register of columns a taller tile wastes none.
+template <class Isa, bool Narrow>
+struct GemmTile {
+  static constexpr int rows = 6, vectors = 2;
+};
+template <>
+struct GemmTile<Avx512, false> {
+  static constexpr int rows = 6, vectors = 4;
+};
+template <>
+struct GemmTile<Avx512, true> {
+  static constexpr int rows = 16, vectors = 1;
 };
 
-template <class T, class Isa, int Rows, int Vectors, class PackA, class PackB, class Finish>
-void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
-                  const Finish& finish) {
-  constexpr Index columns = Vectors * lanes_of<T, Isa>;
-  const Index row_blocks = (g.m + rows_of_block - 1) / rows_of_block;
+template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
+struct BlockedProduct {
+  static constexpr int rows = Tile::rows, vectors = Tile::vectors;
+  static constexpr Index lanes = lanes_of<T, Isa>, columns = vectors * lanes;
+  // From one packed panel of B to the next: not a multiple of 4 KB, which would send all to one cache set.
+  static constexpr Index panel_stride = columns * gemm_depth + 16;
 
-  // The columns [j0, j0 + width) of C, all depths.
-  const auto stripe = [&](Index j0, Index width) {
+  const GemmBlocks& g;
+  const Rows& a;
+  const Columns& b;
+  T* c;
+  Index ldc;
+  const Finish& finish;
+
+  void operator()() const {
+    // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
+    // other.
+    const Index threads = thread_count();
+    if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
+      const Index wanted = std::min(columns_of_block, g.n / (4 * threads));
+      const Index width = std::max<Index>(1, wanted / columns) * columns;
+      parallel_for((g.n + width - 1) / width,
+                   [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
+    } else {
+      for (Index j0 = 0; j0 < g.n; j0 += columns_of_block) stripe(j0, std::min(columns_of_block, g.n - j0));
+    }
+  }
+
+ private:
+  // Columns [j0, j0 + width) of C, which are few enough for a block.
+  void stripe(Index j0, Index width) const {
     const Index panels = (width + columns - 1) / columns;
-    Scratch<T> packed_b(panels * panel_stride(columns));
+    Scratch<T> packed(panels * panel_stride);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
       parallel_ranges(panels, std::max<Index>(1, 65536 / (depth * columns + 1)), [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          const Index first = j0 + begin * columns, count = std::min(j0 + end * columns, g.n) - first;
-          T* out = packed_b.data() + begin * panel_stride(columns);
-          if (count % columns)
-            std::fill_n(out + count / columns * panel_stride(columns), columns * depth, T(0));
-          pack_b(PackRange{first, count, p0, depth}, std::integral_constant<Index, columns>(), out,
-                 panel_stride(columns));
+          pack(j0 + begin * columns, std::min(j0 + end * columns, j0 + width), p0, depth,
+               packed.data() + begin * panel_stride);
         });
       });
-      // Tasks: blocks of rows; where those are too few for the threads, the columns are cut as well.
-      const BlockProduct<T, Isa, Rows, Vectors, PackA, Finish> product{g,  pack_a, finish,         c, ldc, j0,
-                                                                       p0, depth,  packed_b.data()};
-      const bool small = g.m * width * depth < 200000;
-      const Index cuts =
-          small ? 1 : std::clamp<Index>(2 * thread_count() / std::max<Index>(1, row_blocks), 1, panels);
-      const auto task = [&](Index job) {
-        const Index i0 = job / cuts * rows_of_block, height = std::min(rows_of_block, g.m - i0),
-                    cut = job % cuts;
-        Scratch<T> packed_a(product.room(height));
-        CompiledFor<Isa>::run(
-            [&] { product(i0, height, cut * panels / cuts, (cut + 1) * panels / cuts, packed_a.data()); });
-      };
-      if (small) {
-        for (Index job = 0; job < row_blocks; ++job) task(job);
-      } else {
-        parallel_for(row_blocks * cuts, task);
+      const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
+      const Index grain = g.m * width * depth < 200000 ? strips : std::max<Index>(1, 400000 / (work + 1));
+      parallel_ranges(strips, grain, [&](Index begin, Index end) {
+        CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, packed.data()); });
+      });
+    }
+  }
+
+  [[gnu::always_inline]] void pack(Index first, Index last, Index p0, Index depth, T* out) const {
+    const Index whole = (last - first) / columns * columns;
+    if (whole < last - first) std::fill_n(out + whole / columns * panel_stride, columns * depth, T(0));
+    b(PackRange{first, last - first, p0, depth}, std::integral_constant<Index, columns>(), out, panel_stride);
+    if (g.alpha == 1) return;
+    for (Index j = first; j < last; j += columns, out += panel_stride) {
+      for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
+    }
+  }
+
+  // Strips [begin, end) of C, of `rows` rows each, times all panels.
+  [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
+                                       const T* packed) const {
+    const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
+    const auto reader = a.reader(p0, depth);
+    alignas(64) T room[rows * gemm_depth];
+    for (Index strip = begin; strip < end; ++strip) {
+      const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0);
+      auto left = reader.template strip<rows>(i0, count, i0 + 2 * rows <= g.m && strip + 1 < end, room);
+      for (Index j = 0; j < width; j += columns) {
+        T* out = c + i0 * ldc + j0 + j;
+        const Index wide = std::min(columns, width - j);
+        if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
+        const T* panel = packed + j / columns * panel_stride;
+        const Index filled = (wide + lanes - 1) / lanes;
+        if (count == rows && filled * lanes == wide) {
+          tile<vectors>(filled, depth, left, panel, add, out, ldc);
+        } else {
+          alignas(64) T part[rows * columns];
+          tile<vectors>(filled, depth, left, panel, false, part, columns);
+          for (Index r = 0; r < count; ++r) {
+            T* to = out + r * ldc;
+            for (Index q = 0; q < wide; ++q)
+              to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
+          }
+        }
+        if (last) {
+          for (Index r = 0; r < count; ++r) finish(i0 + r, j0 + j, wide, out + r * ldc);
+        }
+        left.asked();
       }
     }
-  };
-
-  // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the other.
-  const Index threads = thread_count();
-  if (threads > 1 && row_blocks < 2 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
-    const Index wanted = std::min(columns_of_block, g.n / (4 * threads));
-    const Index width = std::max<Index>(1, wanted / columns) * columns;
-    parallel_for((g.n + width - 1) / width,
-                 [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
-  } else {
-    for (Index j0 = 0; j0 < g.n; j0 += columns_of_block) stripe(j0, std::min(columns_of_block, g.n - j0));
   }
-}
+
+  [[gnu::always_inline]] void scale(Index count, Index width, T* out) const {
+    for (Index r = 0; r < count; ++r) {
+      for (Index q = 0; q < width; ++q) out[r * ldc + q] *= static_cast<T>(g.beta);
+    }
+  }
+
+  // The tile with `wanted` ≤ Most registers of columns.
+  template <int Most, class Left>
+  static void tile(Index wanted, Index depth, const Left& left, const T* panel, bool add, T* out,
+                   Index out_stride) {
+    if constexpr (Most > 1) {
+      if (wanted < Most) return tile<Most - 1>(wanted, depth, left, panel, add, out, out_stride);
+    }
+    run_tile<T, Isa, rows, Most, columns>(depth, left, panel, add, out, out_stride);
+  }
+};
 
 }  // namespace detail
 
 // c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a
-// row. The packers write panels of `tile` rows or columns, a std::integral_constant, `stride` apart:
-//   pack_a(range, tile, out, stride)  a panel as microkernel.hpp lays it out, PackA::chunk its chunk
-//   pack_b(range, tile, out, stride)  out[p·tile + j]
-// What a last, incomplete panel lacks is zero before.
-template <class T, class Isa, class PackA, class PackB, class Finish = LeaveAsIs>
-void gemm_blocked(const GemmBlocks& g, const PackA& pack_a, const PackB& pack_b, T* c, Index ldc,
+// row.
+//   a.reader(start, depth).strip<rows>(first, count, more, room)   the rows from `first` as the tile reads
+//   them: in
+//       place, or copied to `room`; below the last row there may be anything. `more`: those after them come
+//       next
+//   b(range, tile, out, stride)   packs panels of `tile` columns, a std::integral_constant, `stride` apart:
+//       out[p·tile + j]; what a last, incomplete panel lacks is zero before
+template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
+void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
-  if constexpr (Isa::bytes == 64) {  // up to one register of columns: a taller tile wastes none
-    if (g.n <= lanes_of<T, Isa>) {
-      return detail::gemm_blocked<T, Isa, 2 * Isa::rows, 1>(g, pack_a, pack_b, c, ldc, finish);
-    }
+  if constexpr (Isa::bytes == 64) {
+    if (g.n <= lanes_of<T, Isa>)
+      return detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, true>, Rows, Columns, Finish>{
+          g, a, b, c, ldc, finish}();
   }
-  detail::gemm_blocked<T, Isa, Isa::rows, Isa::vectors>(g, pack_a, pack_b, c, ldc, finish);
+  detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, false>, Rows, Columns, Finish>{g, a,   b,
+                                                                                      c, ldc, finish}();
 }
 
 // Copies `count` values, a known number where all of a tile is there.
@@ -207,49 +213,49 @@ template <class T, class Tile>
   }
 }
 
-// Packers for a stored matrix. Of A, element (i, p) is at data[i·stride + p], or at data[p·stride + i] where
-// the matrix is stored transposed.
+// A stored matrix as the left operand: element (i, p) is at data[i·stride + p]. It is read where it lies.
 template <class T>
 struct MatrixRows {
-  static constexpr Index chunk = row_runs;
   const T* data;
   Index stride;
 
-  template <class Tile>
-  void operator()(const PackRange& r, Tile, T* out, Index panel) const {
-    constexpr Index rows = Tile::value;
-    for (Index i = 0; i < r.count; ++i) {
-      const T* in = data + (r.first + i) * stride + r.start;
-      T* to = out + i / rows * panel + i % rows * chunk;
-      Index p = 0;
-      for (; p + chunk <= r.depth; p += chunk, to += rows * chunk) std::memcpy(to, in + p, chunk * sizeof(T));
-      for (Index q = p; q < r.depth; ++q) to[q - p] = in[q];
-    }
-  }
+  struct Reader {
+    const T* data;
+    Index stride, depth;
 
-  void ask_for(const PackRange& r) const {
-    for (Index i = 0; i < r.count; ++i) {
-      const T* in = data + (r.first + i) * stride + r.start;
-      for (Index p = 0; p < r.depth; p += chunk) __builtin_prefetch(in + p, 0, 2);
+    template <int Rows>
+    RowsApart<T> strip(Index first, Index count, bool more, T* room) const {
+      const T* in = data + first * stride;
+      if (count == Rows) return {in, stride, more ? in + Rows * stride : nullptr};
+      for (Index i = 0; i < count; ++i) std::copy_n(in + i * stride, depth, room + i * gemm_depth);
+      for (Index i = count; i < Rows; ++i) std::fill_n(room + i * gemm_depth, depth, T(0));
+      return {room, gemm_depth};
     }
-  }
+  };
+  Reader reader(Index start, Index depth) const { return {data + start, stride, depth}; }
 };
 
+// The same where the matrix is stored transposed: element (i, p) is at data[p·stride + i].
 template <class T>
 struct TransposedRows {
-  static constexpr Index chunk = rows_interleaved;
   const T* data;
   Index stride;
 
-  template <class Tile>
-  void operator()(const PackRange& r, Tile rows, T* out, Index panel) const {
-    for (Index p = 0; p < r.depth; ++p) {
-      const T* in = data + (r.start + p) * stride + r.first;
-      for (Index i = 0; i < r.count; i += rows) {
-        copy_tile(in + i, std::min<Index>(rows, r.count - i), rows, out + i / rows * panel + p * rows);
+  struct Reader {
+    const T* data;
+    Index stride, depth;
+
+    template <int Rows>
+    RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
+      const T* in = data + first;
+      if (count == Rows) return {in, stride, true};
+      for (Index p = 0; p < depth; ++p) {
+        for (Index i = 0; i < Rows; ++i) room[p * Rows + i] = i < count ? in[p * stride + i] : T(0);
       }
+      return {room, Rows};
     }
-  }
+  };
+  Reader reader(Index start, Index depth) const { return {data + start * stride, stride, depth}; }
 };
 
 // Of B, element (p, j) is at data[p·stride + j], or at data[j·stride + p] where it is stored transposed.

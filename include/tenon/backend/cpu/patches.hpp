@@ -103,15 +103,19 @@ class PatchPieces {
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
 template <class T, class Isa>
 struct PatchRows {
-  static constexpr Index chunk = gemm_depth;
   const Patches<T>& patches;
-  template <class Tile>
-  void operator()(const PackRange& r, Tile rows, T* out, Index panel) const {
-    const PatchPieces<T, Isa> pieces(patches, r.start, r.depth);
-    for (Index i = 0; i < r.count; i += rows) {
-      pieces.copy(r.first + i, std::min<Index>(rows, r.count - i), out + i / rows * panel, chunk);
+
+  struct Reader {
+    PatchPieces<T, Isa> pieces;
+
+    template <int Rows>
+    RowsApart<T> strip(Index first, Index count, bool, T* room) const {
+      pieces.copy(first, count, room, gemm_depth);
+      if (count < Rows) std::fill(room + count * gemm_depth, room + Rows * gemm_depth, T(0));
+      return {room, gemm_depth};
     }
-  }
+  };
+  Reader reader(Index start, Index depth) const { return {{patches, start, depth}}; }
 };
 
 template <class T, class Isa>

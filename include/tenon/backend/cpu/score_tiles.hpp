@@ -17,7 +17,7 @@ namespace tenon::cpu {
 template <class Isa>
 inline constexpr Index score_rows = Isa::bytes == 64 ? 14 : 6;
 template <class Isa>
-inline constexpr Index score_columns = Isa::vectors * lanes_of<float, Isa>;
+inline constexpr Index score_columns = Isa::vectors* lanes_of<float, Isa>;
 
 // Elements of a packed tile of rows and of a packed panel, for rows of d terms.
 template <class Isa>
@@ -105,7 +105,8 @@ void score_tile(Index d, const float* a, const float* b, float* tile) {
     alignas(64) float part[rows * columns];
     float* out = p0 == 0 ? tile : part;
     if constexpr (score == Score::product) {
-      run_tile<float, Isa, rows, Isa::vectors, gemm_depth>(depth, a + p0 * rows, b + p0 * columns, false, out, columns);
+      run_tile<float, Isa, rows, Isa::vectors, columns>(
+          depth, PackedRows<float, gemm_depth, rows>{a + p0 * rows}, b + p0 * columns, false, out, columns);
     } else {
       CompiledFor<Isa>::run(DifferenceTile<score, Isa>{depth, a + p0 * rows, b + p0 * columns, out});
     }

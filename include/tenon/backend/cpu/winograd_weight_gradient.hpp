@@ -73,8 +73,10 @@ class WinogradWeightGradient {
         CompiledFor<Isa>::run([&] {
           for (Index j = 0; j < width_; j += columns) {
             for (Index i = 0; i < g_.o; i += Rows) {
-              multiply_tile<T, Isa, Rows, Vectors, rows_interleaved, row_runs>(
-                  depth, ys.data() + p * stride_y + i / row_runs * row_runs * depth + i % row_runs,
+              multiply_tile<T, Isa, Rows, Vectors>(
+                  depth,
+                  PackedRows<T, 1, row_runs>{ys.data() + p * stride_y + i / row_runs * row_runs * depth +
+                                             i % row_runs},
                   xs.data() + p * stride_x + j * depth, start > first, sums + p * stride_ + i * width_ + j,
                   width_);
             }

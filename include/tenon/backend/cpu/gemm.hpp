@@ -103,21 +103,34 @@ struct BlockedProduct {
   // Columns [j0, j0 + width) of C, which are few enough for a block.
   void stripe(Index j0, Index width) const {
     const Index panels = (width + columns - 1) / columns;
-    Scratch<T> packed(panels * panel_stride);
+    const bool stored = columns_lie();
+    Scratch<T> packed(stored ? 0 : panels * panel_stride);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
-      parallel_ranges(panels, std::max<Index>(1, 65536 / (depth * columns + 1)), [&](Index begin, Index end) {
+      const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
+      parallel_ranges(stored ? 0 : panels, some, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
           pack(j0 + begin * columns, std::min(j0 + end * columns, j0 + width), p0, depth,
                packed.data() + begin * panel_stride);
         });
       });
       const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
-      const Index grain = g.m * width * depth < 200000 ? strips : std::max<Index>(1, 400000 / (work + 1));
+      const Index grain = g.m * width * depth < 200000
+                              ? strips
+                              : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * thread_count()));
       parallel_ranges(strips, grain, [&](Index begin, Index end) {
-        CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, packed.data()); });
+        CompiledFor<Isa>::run(
+            [&] { multiply(begin, end, j0, width, p0, depth, stored ? nullptr : packed.data()); });
       });
     }
+  }
+
+  // Whether B is read where it lies: few rows would not repay the copy.
+  bool columns_lie() const {
+    if constexpr (requires { b.row(0); }) {
+      return b.row(0) && g.alpha == 1 && g.n % lanes == 0 && g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
+    }
+    return false;
   }
 
   [[gnu::always_inline]] void pack(Index first, Index last, Index p0, Index depth, T* out) const {
@@ -130,7 +143,7 @@ struct BlockedProduct {
     }
   }
 
-  // Strips [begin, end) of C, of `rows` rows each, times all panels.
+  // Strips [begin, end) of C, of `rows` rows each, times all panels, which are packed or (null) lie in B.
   [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
                                        const T* packed) const {
     const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
@@ -138,18 +151,22 @@ struct BlockedProduct {
     alignas(64) T room[rows * gemm_depth];
     for (Index strip = begin; strip < end; ++strip) {
       const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0);
-      auto left = reader.template strip<rows>(i0, count, i0 + 2 * rows <= g.m && strip + 1 < end, room);
+      auto left = reader.template strip<rows>(i0, count, i0 + 2 * rows <= g.m, room);
       for (Index j = 0; j < width; j += columns) {
         T* out = c + i0 * ldc + j0 + j;
         const Index wide = std::min(columns, width - j);
         if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
         const T* panel = packed + j / columns * panel_stride;
+        Index step = columns;
+        if constexpr (requires { b.row(0); }) {
+          if (!packed) panel = b.row(p0) + j0 + j, step = b.stride;
+        }
         const Index filled = (wide + lanes - 1) / lanes;
         if (count == rows && filled * lanes == wide) {
-          tile<vectors>(filled, depth, left, panel, add, out, ldc);
+          tile<vectors>(filled, depth, left, panel, step, add, out, ldc);
         } else {
           alignas(64) T part[rows * columns];
-          tile<vectors>(filled, depth, left, panel, false, part, columns);
+          tile<vectors>(filled, depth, left, panel, step, false, part, columns);
           for (Index r = 0; r < count; ++r) {
             T* to = out + r * ldc;
             for (Index q = 0; q < wide; ++q)
@@ -172,12 +189,12 @@ struct BlockedProduct {
 
   // The tile with `wanted` ≤ Most registers of columns.
   template <int Most, class Left>
-  static void tile(Index wanted, Index depth, const Left& left, const T* panel, bool add, T* out,
+  static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
                    Index out_stride) {
     if constexpr (Most > 1) {
-      if (wanted < Most) return tile<Most - 1>(wanted, depth, left, panel, add, out, out_stride);
+      if (wanted < Most) return tile<Most - 1>(wanted, depth, left, panel, step, add, out, out_stride);
     }
-    run_tile<T, Isa, rows, Most, columns>(depth, left, panel, add, out, out_stride);
+    run_tile<T, Isa, rows, Most>(depth, left, panel, step, add, out, out_stride);
   }
 };
 
@@ -185,12 +202,15 @@ struct BlockedProduct {
 
 // c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a
 // row.
-//   a.reader(start, depth).strip<rows>(first, count, more, room)   the rows from `first` as the tile reads
-//   them: in
-//       place, or copied to `room`; below the last row there may be anything. `more`: those after them come
-//       next
-//   b(range, tile, out, stride)   packs panels of `tile` columns, a std::integral_constant, `stride` apart:
-//       out[p·tile + j]; what a last, incomplete panel lacks is zero before
+//   a.reader(start, depth)
+//     .strip<rows>(first, count, more, room)  the rows from `first` as the tile reads them, in place or
+//     copied to
+//                                             `room`; what lacks is zero. `more`: as many again come after
+//                                             them
+//   b(range, tile, out, stride)               packs panels of `tile` columns, a std::integral_constant,
+//   `stride`
+//                                             apart: out[p·tile + j]; what lacks is zero before
+//   b.row(p), b.stride                        where there are any: row p of B as it lies in memory, or null
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
@@ -264,6 +284,8 @@ struct MatrixColumns {
   const T* data;
   Index stride;
   bool transposed;
+
+  const T* row(Index p) const { return transposed ? nullptr : data + p * stride; }
 
   template <class Tile>
   void operator()(const PackRange& r, Tile columns, T* out, Index panel) const {

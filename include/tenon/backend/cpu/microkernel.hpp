@@ -65,11 +65,11 @@ struct RowsTogether {
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
 
-// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is the row
-// b[p·Columns …] of a packed panel.
-template <class T, class Isa, int Rows, int Vectors, class Left, Index Columns = Vectors* lanes_of<T, Isa>>
+// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
+// the row of a packed panel, or of a matrix.
+template <class T, class Isa, int Rows, int Vectors, class Left>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b,
-                                                 bool add, T* __restrict c, Index ldc) {
+                                                 Index step, bool add, T* __restrict c, Index ldc) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
 #pragma GCC unroll 16
@@ -81,7 +81,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, Index Columns =
     left.template ask<Rows>(start);
     const T* __restrict a = left.from(start);
     const Index count = std::min(Left::run, depth - start);
-    for (Index p = 0; p < count; ++p, b += Columns) {
+    for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
       for (int v = 0; v < Vectors; ++v) load<T, Isa>(b + v * lanes, row[v]);
 #pragma GCC unroll 16
@@ -108,10 +108,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, Index Columns =
 }
 
 // The tile as compiled for an instruction set: a function of its own, which all that multiply share.
-template <class T, class Isa, int Rows, int Vectors, Index Columns, class Left>
-[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, bool add, T* c, Index ldc) {
-  CompiledFor<Isa>::run(
-      [&] { multiply_tile<T, Isa, Rows, Vectors, Left, Columns>(depth, left, b, add, c, ldc); });
+template <class T, class Isa, int Rows, int Vectors, class Left>
+[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, bool add, T* c,
+                                Index ldc) {
+  CompiledFor<Isa>::run([&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc); });
 }
 
 }  // namespace tenon::cpu

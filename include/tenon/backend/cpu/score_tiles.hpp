@@ -105,8 +105,8 @@ void score_tile(Index d, const float* a, const float* b, float* tile) {
     alignas(64) float part[rows * columns];
     float* out = p0 == 0 ? tile : part;
     if constexpr (score == Score::product) {
-      run_tile<float, Isa, rows, Isa::vectors, columns>(
-          depth, PackedRows<float, gemm_depth, rows>{a + p0 * rows}, b + p0 * columns, false, out, columns);
+      run_tile<float, Isa, rows, Isa::vectors>(depth, PackedRows<float, gemm_depth, rows>{a + p0 * rows},
+                                               b + p0 * columns, columns, false, out, columns);
     } else {
       CompiledFor<Isa>::run(DifferenceTile<score, Isa>{depth, a + p0 * rows, b + p0 * columns, out});
     }

@@ -53,8 +53,8 @@ struct WinogradConvolution {
           const T* b = weights.panel(i, panel);
           for (Index group = 0; group < v.groups; ++group) {
             multiply_tile<T, Isa, Rows, Vectors>(
-                in, PackedRows<T, row_runs, Rows>{v.data() + i * v.stride + group * Rows * in}, b, false,
-                m.data() + i * stride_m + group * Rows * width + panel * columns, width);
+                in, PackedRows<T, row_runs, Rows>{v.data() + i * v.stride + group * Rows * in}, b, columns,
+                false, m.data() + i * stride_m + group * Rows * width + panel * columns, width);
           }
         }
       });

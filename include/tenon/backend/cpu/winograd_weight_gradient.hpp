@@ -77,8 +77,8 @@ class WinogradWeightGradient {
                   depth,
                   PackedRows<T, 1, row_runs>{ys.data() + p * stride_y + i / row_runs * row_runs * depth +
                                              i % row_runs},
-                  xs.data() + p * stride_x + j * depth, start > first, sums + p * stride_ + i * width_ + j,
-                  width_);
+                  xs.data() + p * stride_x + j * depth, columns, start > first,
+                  sums + p * stride_ + i * width_ + j, width_);
             }
           }
         });

@@ -44,12 +44,6 @@ struct GemmBlocks {
   double alpha = 1, beta = 0;
 };
 
-// What happens to a finished row of a tile, c[i, j … j+count), while it is in the first-level cache: nothing.
-struct LeaveAsIs {
-  template <class T>
-  void operator()(Index, Index, Index, T*) const {}
-};
-
 namespace detail {
 
 // Columns of B in a block: with gemm_depth terms 512 KB of floats, which the second-level cache keeps while
@@ -163,18 +157,19 @@ struct BlockedProduct {
         }
         const Index filled = (wide + lanes - 1) / lanes;
         if (count == rows && filled * lanes == wide) {
-          tile<vectors>(filled, depth, left, panel, step, add, out, ldc);
+          tile<vectors>(filled, depth, left, panel, step, add, out, ldc, last ? &finish : nullptr, i0,
+                        j0 + j);
         } else {
           alignas(64) T part[rows * columns];
-          tile<vectors>(filled, depth, left, panel, step, false, part, columns);
+          tile<vectors>(filled, depth, left, panel, step, false, part, columns, nullptr, 0, 0);
           for (Index r = 0; r < count; ++r) {
             T* to = out + r * ldc;
             for (Index q = 0; q < wide; ++q)
               to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
           }
-        }
-        if (last) {
-          for (Index r = 0; r < count; ++r) finish(i0 + r, j0 + j, wide, out + r * ldc);
+          if (last) {
+            for (Index r = 0; r < count; ++r) finish(i0 + r, j0 + j, wide, out + r * ldc);
+          }
         }
         left.asked();
       }
@@ -190,17 +185,18 @@ struct BlockedProduct {
   // The tile with `wanted` ≤ Most registers of columns.
   template <int Most, class Left>
   static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
-                   Index out_stride) {
+                   Index out_stride, const Finish* end, Index i, Index j) {
     if constexpr (Most > 1) {
-      if (wanted < Most) return tile<Most - 1>(wanted, depth, left, panel, step, add, out, out_stride);
+      if (wanted < Most)
+        return tile<Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j);
     }
-    run_tile<T, Isa, rows, Most>(depth, left, panel, step, add, out, out_stride);
+    run_tile<T, Isa, rows, Most>(depth, left, panel, step, add, out, out_stride, end, i, j);
   }
 };
 
 }  // namespace detail
 
-// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish(i, j, count, &c[i,j]) for each piece of a
+// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish, an Epilogue, for each tile or piece of a
 // row.
 //   a.reader(start, depth)
 //     .strip<rows>(first, count, more, room)  the rows from `first` as the tile reads them, in place or

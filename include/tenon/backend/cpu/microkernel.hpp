@@ -1,6 +1,8 @@
 // The innermost loop of matrix multiplication: a tile of C held entirely in vector registers.
 #pragma once
 
+#include <type_traits>
+
 #include "tenon/backend/cpu/isa.hpp"
 
 namespace tenon::cpu {
@@ -15,10 +17,10 @@ inline constexpr Index gemm_depth = 256;
 // In a packed panel of `Rows` rows: runs of `Chunk` terms a row.
 template <class T, Index Chunk, Index PanelRows>
 struct PackedRows {
-  static constexpr Index run = Chunk;
   const T* data;
 
-  const T* from(Index start) const { return data + start * PanelRows; }
+  static constexpr Index length(Index) { return Chunk; }
+  const T* from(Index, Index start) const { return data + start * PanelRows; }
   static constexpr Index of(Index i, Index p) { return i * Chunk + p; }
   template <int Rows>
   void ask(Index) const {}
@@ -27,12 +29,12 @@ struct PackedRows {
 // In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
 template <class T>
 struct RowsApart {
-  static constexpr Index run = 16;
   const T* data;
   Index stride;
   const T* next = nullptr;
 
-  const T* from(Index start) const { return data + start; }
+  static constexpr Index length(Index) { return 16; }
+  const T* from(Index, Index start) const { return data + start; }
   Index of(Index i, Index p) const { return i * stride + p; }
   template <int Rows>
   [[gnu::always_inline]] void ask(Index start) const {
@@ -46,12 +48,13 @@ struct RowsApart {
 // In a transposed matrix: the rows side by side, term after term.
 template <class T>
 struct RowsTogether {
-  static constexpr Index run = 8;
   const T* data;
   Index stride;
   bool ask_ahead = false;
 
-  const T* from(Index start) const { return data + start * stride; }
+  static constexpr Index run = 8;
+  static constexpr Index length(Index) { return run; }
+  const T* from(Index, Index start) const { return data + start * stride; }
   Index of(Index i, Index p) const { return p * stride + i; }
   template <int Rows>
   [[gnu::always_inline]] void ask(Index start) const {
@@ -62,56 +65,100 @@ struct RowsTogether {
   void asked() { ask_ahead = false; }
 };
 
+// Each row begins somewhere else, and all have the same runs from there: windows of a picture.
+struct RowRun {
+  Index offset, length;
+};
+
+template <class T, int Rows>
+struct RowsAnywhere {
+  const T* data;
+  const RowRun* runs;
+  Index row[Rows];
+
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return row[i] + p; }
+  template <int>
+  void ask(Index) const {}
+  void asked() {}
+};
+
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
 
+// What happens to a finished tile or to finished parts of rows: nothing.
+struct LeaveAsIs {
+  template <class T>
+  void operator()(Index, Index, Index, T*) const {}
+};
+
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
-// the row of a packed panel, or of a matrix.
-template <class T, class Isa, int Rows, int Vectors, class Left>
+// the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished.
+template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b,
-                                                 Index step, bool add, T* __restrict c, Index ldc) {
+                                                 Index step, bool add, T* __restrict c, Index ldc,
+                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
+  constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {  // C is far away: ask for it while the sums are made
-    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + i * ldc + v * lanes, 1);
+  for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+  }
+  if constexpr (finishes) {
+    if (finish && finish->residual) {
+      const T* more = finish->residual + i * finish->row + j;
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        for (int v = 0; v < Vectors; ++v) __builtin_prefetch(more + r * finish->row + v * lanes);
+      }
+    }
   }
   V sum[Rows][Vectors] = {};
-  for (Index start = 0; start < depth; start += Left::run) {
+  for (Index run = 0, start = 0; start < depth; ++run) {
     left.template ask<Rows>(start);
-    const T* __restrict a = left.from(start);
-    const Index count = std::min(Left::run, depth - start);
+    const T* __restrict a = left.from(run, start);
+    const Index count = std::min(left.length(run), depth - start);
+    start += count;
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
       for (int v = 0; v < Vectors; ++v) load<T, Isa>(b + v * lanes, row[v]);
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        const T value = a[left.of(i, p)];
+      for (int r = 0; r < Rows; ++r) {
+        const T value = a[left.of(r, p)];
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) sum[i][v] += value * row[v];
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += value * row[v];
       }
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
+  for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
-      T* out = c + i * ldc + v * lanes;
+      T* out = c + r * ldc + v * lanes;
+      V more;
       if (add) {
-        V before;
-        load<T, Isa>(out, before);
-        sum[i][v] += before;
+        load<T, Isa>(out, more);
+        sum[r][v] += more;
       }
-      store<T, Isa>(sum[i][v], out);
+      if constexpr (finishes) {
+        if (finish) {
+          if (finish->residual) load<T, Isa>(finish->residual + (i + r) * finish->row + j + v * lanes, more);
+          finish->template on_register<Isa>(j + v * lanes, finish->residual ? &more : nullptr, sum[r][v]);
+        }
+      }
+      store<T, Isa>(sum[r][v], out);
     }
   }
 }
 
 // The tile as compiled for an instruction set: a function of its own, which all that multiply share.
-template <class T, class Isa, int Rows, int Vectors, class Left>
+template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, bool add, T* c,
-                                Index ldc) {
-  CompiledFor<Isa>::run([&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc); });
+                                Index ldc, const Finish* finish = nullptr, Index i = 0, Index j = 0) {
+  CompiledFor<Isa>::run(
+      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j); });
 }
 
 }  // namespace tenon::cpu

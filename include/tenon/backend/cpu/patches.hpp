@@ -43,6 +43,38 @@ class PatchPieces {
                          x + (start + run - 1) / p_.c, x * p_.c + start, run});
       at += run;
     }
+    for (const Piece& piece : pieces_) {
+      y_first_ = std::min(y_first_, piece.y);
+      y_last_ = std::max(y_last_, piece.y);
+      x_first_ = std::min(x_first_, piece.x_first);
+      x_last_ = std::max(x_last_, piece.x_last);
+    }
+  }
+
+  Index count() const { return static_cast<Index>(pieces_.size()); }
+
+  // The pieces as runs from each grid point's first value on.
+  std::vector<RowRun> runs() const {
+    std::vector<RowRun> found;
+    for (const Piece& piece : pieces_) found.push_back({piece.y * p_.w * p_.c + piece.start, piece.length});
+    return found;
+  }
+
+  // Whether the pieces of `count` rows from `first` lie inside the picture; then `at` holds the grid points'
+  // first values.
+  [[gnu::always_inline]] bool inside(Index first, Index count, Index* at) const {
+    Index gx = first % p_.grid_w, gy = first / p_.grid_w % p_.grid_h, n = first / (p_.grid_w * p_.grid_h);
+    for (Index i = 0; i < count; ++i) {
+      const Index x = gx * p_.stride_w, y = gy * p_.stride_h;
+      if (y + y_first_ < 0 || y + y_last_ >= p_.h || x + x_first_ < 0 || x + x_last_ >= p_.w) return false;
+      at[i] = ((n * p_.h + y) * p_.w + x) * p_.c;
+      if (++gx < p_.grid_w) continue;
+      gx = 0;
+      if (++gy < p_.grid_h) continue;
+      gy = 0;
+      ++n;
+    }
+    return true;
   }
 
   // The columns of `count` rows from `first`, `stride` apart.
@@ -98,24 +130,42 @@ class PatchPieces {
 
   const Patches<T>& p_;
   std::vector<Piece> pieces_;
+  Index y_first_ = 0, y_last_ = 0, x_first_ = 0, x_last_ = 0;  // around all pieces and the grid point
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
+// As the left one a strip of them is read where it lies if it lies inside the picture, in runs worth the
+// name.
 template <class T, class Isa>
 struct PatchRows {
   const Patches<T>& patches;
 
-  struct Reader {
-    PatchPieces<T, Isa> pieces;
+  class Reader {
+   public:
+    Reader(const Patches<T>& patches, Index start, Index depth)
+        : p_(patches), pieces_(patches, start, depth), gathered_{0, depth} {
+      if (depth >= 8 * pieces_.count()) runs_ = pieces_.runs();
+    }
 
     template <int Rows>
-    RowsApart<T> strip(Index first, Index count, bool, T* room) const {
-      pieces.copy(first, count, room, gemm_depth);
+    RowsAnywhere<T, Rows> strip(Index first, Index count, bool, T* room) const {
+      RowsAnywhere<T, Rows> rows{p_.x, runs_.data(), {}};
+      if (count == Rows && !runs_.empty() && pieces_.inside(first, count, rows.row)) return rows;
+      pieces_.copy(first, count, room, gemm_depth);
       if (count < Rows) std::fill(room + count * gemm_depth, room + Rows * gemm_depth, T(0));
-      return {room, gemm_depth};
+      rows.data = room;
+      rows.runs = &gathered_;
+      for (int i = 0; i < Rows; ++i) rows.row[i] = i * gemm_depth;
+      return rows;
     }
+
+   private:
+    const Patches<T>& p_;
+    PatchPieces<T, Isa> pieces_;
+    std::vector<RowRun> runs_;
+    RowRun gathered_;
   };
-  Reader reader(Index start, Index depth) const { return {{patches, start, depth}}; }
+  Reader reader(Index start, Index depth) const { return {patches, start, depth}; }
 };
 
 template <class T, class Isa>

@@ -23,7 +23,7 @@ struct PackedRows {
   const T* from(Index, Index start) const { return data + start * PanelRows; }
   static constexpr Index of(Index i, Index p) { return i * Chunk + p; }
   template <int Rows>
-  void ask(Index) const {}
+  void ask(Index, Index) const {}
 };
 
 // In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
@@ -37,7 +37,7 @@ struct RowsApart {
   const T* from(Index, Index start) const { return data + start; }
   Index of(Index i, Index p) const { return i * stride + p; }
   template <int Rows>
-  [[gnu::always_inline]] void ask(Index start) const {
+  [[gnu::always_inline]] void ask(Index, Index start) const {
     if (!next) return;
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * stride + start);
@@ -57,7 +57,7 @@ struct RowsTogether {
   const T* from(Index, Index start) const { return data + start * stride; }
   Index of(Index i, Index p) const { return p * stride + i; }
   template <int Rows>
-  [[gnu::always_inline]] void ask(Index start) const {
+  [[gnu::always_inline]] void ask(Index, Index start) const {
     if (!ask_ahead) return;
 #pragma GCC unroll 8
     for (Index p = run; p < 2 * run; ++p) __builtin_prefetch(data + (start + p) * stride);
@@ -74,14 +74,19 @@ template <class T, int Rows>
 struct RowsAnywhere {
   const T* data;
   const RowRun* runs;
+  Index step;  // from one row to the next in a line of the picture; 0: nothing comes after these rows
   Index row[Rows];
 
   Index length(Index r) const { return runs[r].length; }
   const T* from(Index r, Index) const { return data + runs[r].offset; }
   Index of(Index i, Index p) const { return row[i] + p; }
   template <int>
-  void ask(Index) const {}
-  void asked() {}
+  [[gnu::always_inline]] void ask(Index r, Index) const {
+    const T* next = from(r, 0) + row[0] + Rows * step;
+    const Index values = step > 0 ? (Rows - 1) * step + runs[r].length : 0;
+    for (Index q = 0; q < values; q += 16) __builtin_prefetch(next + q);
+  }
+  void asked() { step = 0; }
 };
 
 // Runs of 16 terms: what Winograd's transforms write and read.
@@ -117,7 +122,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   }
   V sum[Rows][Vectors] = {};
   for (Index run = 0, start = 0; start < depth; ++run) {
-    left.template ask<Rows>(start);
+    left.template ask<Rows>(run, start);
     const T* __restrict a = left.from(run, start);
     const Index count = std::min(left.length(run), depth - start);
     start += count;

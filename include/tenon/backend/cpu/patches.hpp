@@ -149,12 +149,13 @@ struct PatchRows {
 
     template <int Rows>
     RowsAnywhere<T, Rows> strip(Index first, Index count, bool, T* room) const {
-      RowsAnywhere<T, Rows> rows{p_.x, runs_.data(), {}};
+      RowsAnywhere<T, Rows> rows{p_.x, runs_.data(), p_.stride_w * p_.c, {}};
       if (count == Rows && !runs_.empty() && pieces_.inside(first, count, rows.row)) return rows;
       pieces_.copy(first, count, room, gemm_depth);
       if (count < Rows) std::fill(room + count * gemm_depth, room + Rows * gemm_depth, T(0));
       rows.data = room;
       rows.runs = &gathered_;
+      rows.step = 0;
       for (int i = 0; i < Rows; ++i) rows.row[i] = i * gemm_depth;
       return rows;
     }

@@ -57,7 +57,7 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
     const double tiles = static_cast<double>((count + 7) / 8 * 8);  // a register tile has eight
     return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 6 / cached);
   };
-  // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy what they read.
+  // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy some of what they read.
   const double filled =
       static_cast<double>((g.group_out() + 15) / 16 * 16) / static_cast<double>(g.group_out());
   const double patches = products / static_cast<double>(g.group_out()),

@@ -150,10 +150,13 @@ struct BlockedProduct {
         T* out = c + i0 * ldc + j0 + j;
         const Index wide = std::min(columns, width - j);
         if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
-        const T* panel = packed + j / columns * panel_stride;
+        const T* panel = nullptr;
         Index step = columns;
-        if constexpr (requires { b.row(0); }) {
-          if (!packed) panel = b.row(p0) + j0 + j, step = b.stride;
+        if (packed) {
+          panel = packed + j / columns * panel_stride;
+        } else if constexpr (requires { b.row(0); }) {
+          panel = b.row(p0) + j0 + j;
+          step = b.stride;
         }
         const Index filled = (wide + lanes - 1) / lanes;
         if (count == rows && filled * lanes == wide) {
@@ -198,15 +201,14 @@ struct BlockedProduct {
 
 // c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish, an Epilogue, for each tile or piece of a
 // row.
-//   a.reader(start, depth)
-//     .strip<rows>(first, count, more, room)  the rows from `first` as the tile reads them, in place or
-//     copied to
-//                                             `room`; what lacks is zero. `more`: as many again come after
-//                                             them
-//   b(range, tile, out, stride)               packs panels of `tile` columns, a std::integral_constant,
-//   `stride`
-//                                             apart: out[p·tile + j]; what lacks is zero before
-//   b.row(p), b.stride                        where there are any: row p of B as it lies in memory, or null
+//
+// A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
+// `first` as the tile reads them: in place, or copied to `room` with zeros for the rows that lack. `more`
+// says that as many again come after them.
+//
+// b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
+// out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
+// read in place: row p lies at b.row(p), if that is not null.
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
@@ -242,7 +244,9 @@ struct MatrixRows {
     template <int Rows>
     RowsApart<T> strip(Index first, Index count, bool more, T* room) const {
       const T* in = data + first * stride;
-      if (count == Rows) return {in, stride, more ? in + Rows * stride : nullptr};
+      // Rows a multiple of 4 KB apart share a set of the first-level cache, which has a dozen places.
+      const bool crowded = Rows > 12 && stride * static_cast<Index>(sizeof(T)) % 4096 == 0;
+      if (count == Rows && !crowded) return {in, stride, more ? in + Rows * stride : nullptr};
       for (Index i = 0; i < count; ++i) std::copy_n(in + i * stride, depth, room + i * gemm_depth);
       for (Index i = count; i < Rows; ++i) std::fill_n(room + i * gemm_depth, depth, T(0));
       return {room, gemm_depth};

@@ -10,9 +10,9 @@
 
 namespace tenon::cpu {
 
-// `bytes` of a vector register; `rows` × `vectors` is the register tile of matrix multiplication:
-// accumulators, with `vectors` registers for B and one for A. Eight or more accumulators hide the latency of
-// multiply-add.
+// `bytes` of a vector register; `rows` × `vectors` is the register tile of Winograd's products and, with rows of
+// their own, of the scores between points: accumulators, with `vectors` registers for B and one for A. Eight or
+// more accumulators hide the latency of multiply-add.
 struct Baseline {
   static constexpr int bytes = 16, rows = 6, vectors = 2;
 };  // 16 registers: SSE2, NEON

@@ -7,14 +7,15 @@
 
 namespace tenon::cpu {
 
-// Most terms of a packed block: 8 rows of A (8 KB) and 32 columns of B (32 KB) then share the 48 KB
-// first-level cache with the rows of C.
+// Most terms of a packed block: a strip of A (6 KB of floats) then stays in the first-level cache while
+// panels of B (64 KB) come by from the second, or one panel of 32 columns does while strips of A come by.
 inline constexpr Index gemm_depth = 256;
 
-// How the rows of A under a tile lie in memory. They are read a few terms at a time: term start + p of row i
-// is at from(start)[of(i, p)]; ask<Rows>(start) asks for what comes later, until asked().
+// How the rows of A under a tile lie in memory. They are read in runs: run r, which begins with term `start`,
+// has length(r) terms or what is left of them, and term start + p of row i is at from(r, start)[of(i, p)].
+// ask<Rows>(r, start) asks for what comes later, until asked().
 
-// In a packed panel of `Rows` rows: runs of `Chunk` terms a row.
+// In a packed panel of `PanelRows` rows: runs of `Chunk` terms a row.
 template <class T, Index Chunk, Index PanelRows>
 struct PackedRows {
   const T* data;
@@ -82,9 +83,12 @@ struct RowsAnywhere {
   Index of(Index i, Index p) const { return row[i] + p; }
   template <int>
   [[gnu::always_inline]] void ask(Index r, Index) const {
+    if (step == 0) return;
     const T* next = from(r, 0) + row[0] + Rows * step;
-    const Index values = step > 0 ? (Rows - 1) * step + runs[r].length : 0;
-    for (Index q = 0; q < values; q += 16) __builtin_prefetch(next + q);
+    const Index values = std::min(step, runs[r].length);  // the others belong to the row after it, or to none
+    for (int i = 0; i < Rows; ++i) {
+      for (Index q = 0; q < values; q += 16) __builtin_prefetch(next + i * step + q);
+    }
   }
   void asked() { step = 0; }
 };

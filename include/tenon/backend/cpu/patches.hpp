@@ -2,7 +2,7 @@
 //
 // Row r of the (never stored) patch matrix belongs to the r-th point (n, gy, gx) of a grid; its columns are
 // the taps (ty, tx, c), found at x[n, gy·stride + offset_y[ty], gx·stride + offset_x[tx], c] or zero outside
-// the picture. Matrix multiplication packs its operands from here: convolution without an im2col matrix.
+// the picture. Matrix multiplication reads its operands from here: convolution without an im2col matrix.
 #pragma once
 
 #include <vector>
@@ -134,8 +134,7 @@ class PatchPieces {
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
-// As the left one a strip of them is read where it lies if it lies inside the picture, in runs worth the
-// name.
+// As the left one, a strip that lies inside the picture is read in place, if its runs are long enough.
 template <class T, class Isa>
 struct PatchRows {
   const Patches<T>& patches;

@@ -17,7 +17,7 @@ namespace tenon::cpu {
 template <class Isa>
 inline constexpr Index score_rows = Isa::bytes == 64 ? 14 : 6;
 template <class Isa>
-inline constexpr Index score_columns = Isa::vectors* lanes_of<float, Isa>;
+inline constexpr Index score_columns = Index{Isa::vectors} * lanes_of<float, Isa>;
 
 // Elements of a packed tile of rows and of a packed panel, for rows of d terms.
 template <class Isa>

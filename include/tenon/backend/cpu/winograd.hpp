@@ -34,8 +34,8 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool dat
   // A block's operands stay in the second-level cache while that leaves the weights enough use.
   const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;
-  if (blocks <=
-      1) {  // few tiles: the weights are the larger operand, and only a panel of them exists at a time
+  if (blocks <= 1) {
+    // Few tiles: the weights are the larger operand, and only a panel of them exists at a time.
     typename Convolution::Inputs v(convolution, 0, count);
     return parallel_for((out + Weights::columns - 1) / Weights::columns, [&](Index panel) {
       const Index first = panel * Weights::columns;

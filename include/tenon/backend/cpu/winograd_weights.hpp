@@ -40,8 +40,7 @@ class WinogradWeights {
  private:
   using V = Vec<T, Isa>;
 
-  // Output channels [o0, o0 + lanes): the nine taps are transposed, then transformed with outputs in the
-  // lanes.
+  // Output channels [o0, o0 + lanes): nine taps are transposed, then transformed with outputs in the lanes.
   [[gnu::always_inline]] void from_rows(const T* w, Index o0, Index o, Index c) {
     const Index count = std::min<Index>(lanes, o - o0);
     // Too many lines are read side by side for the processor to foresee: ask for what comes two steps later.

@@ -1,7 +1,7 @@
 // Matrix multiplication after Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication":
 // a block of B is copied (packed) into the order in which the register tile reads it, small enough for the
-// second-level cache; strips of A, a few rows each, pass by it in the first. A is packed only where it does
-// not lie in memory as a matrix.
+// second-level cache; strips of A, a few rows each, pass by it in the first. Either is read where it lies if
+// that serves.
 //
 // The operands come through small types, so the same loops serve matrices, transposes and the patches of a
 // convolution. Every element of C is summed in the same order whatever the threads or the blocking of

@@ -70,10 +70,9 @@ struct WinogradConvolution {
                                               Index stride) const {
     T* panel = v + group * Rows * in;
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
-                  ty = tile / tiles.across % tiles.down;
-      const PictureWindow<T, Isa, F::inputs> window(
-          tile / (tiles.across * tiles.down), ty * F::outputs - pad_h, tx * F::outputs - pad_w, h, w, in);
+      const auto place = tiles.at(first + group * Rows + i);
+      const PictureWindow<T, Isa, F::inputs> window(place.picture, place.y - pad_h, place.x - pad_w, h, w,
+                                                    in);
       for (Index c = 0; c < in; c += lanes) {
         window.template ask_below<false>(x + c, F::outputs);
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
@@ -88,10 +87,8 @@ struct WinogradConvolution {
                                                Index stride, Index width, Index first_out,
                                                Index channels) const {
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const Index tile = first + group * Rows + i, tx = tile % tiles.across,
-                  ty = tile / tiles.across % tiles.down;
-      const PictureWindow<T, Isa, F::outputs> window(tile / (tiles.across * tiles.down), ty * F::outputs,
-                                                     tx * F::outputs, oh, ow, out);
+      const auto place = tiles.at(first + group * Rows + i);
+      const PictureWindow<T, Isa, F::outputs> window(place.picture, place.y, place.x, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
       for (Index o = 0; o < channels; o += lanes) {
         window.template ask_below<true>(y + first_out + o, F::outputs);

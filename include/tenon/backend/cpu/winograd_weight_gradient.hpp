@@ -89,10 +89,9 @@ class WinogradWeightGradient {
   // Tile number `tile` as term t of `depth`: xs[position][panel][t][column], ys[position][o/16][t][16].
   [[gnu::always_inline]] void transform(Index tile, Index t, Index depth, T* xs, Index stride_x, T* ys,
                                         Index stride_y) const {
-    const Index tx = tile % tiles_.across, ty = tile / tiles_.across % tiles_.down,
-                picture = tile / (tiles_.across * tiles_.down);
-    const PictureWindow<T, Isa, F::inputs> in(picture, ty * F::outputs - g_.pad_h, tx * F::outputs - g_.pad_w,
-                                              g_.h, g_.w, g_.c);
+    const auto place = tiles_.at(tile);
+    const PictureWindow<T, Isa, F::inputs> in(place.picture, place.y - g_.pad_h, place.x - g_.pad_w, g_.h,
+                                              g_.w, g_.c);
     for (Index c = 0; c < g_.c; c += lanes) {
       in.template ask_below<false>(x_ + c, F::outputs);
       T* to = xs + (c / columns * depth + t) * columns + c % columns;
@@ -100,8 +99,7 @@ class WinogradWeightGradient {
           x_ + c, [](const V* a, V* b) { F::input(a, b); },
           [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_x); });
     }
-    const PictureWindow<T, Isa, F::outputs> out(picture, ty * F::outputs, tx * F::outputs, g_.oh, g_.ow,
-                                                g_.o);
+    const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
       out.template ask_below<false>(dy_ + o, F::outputs);
       T* to = ys + (o / row_runs * depth + t) * row_runs + o % row_runs;

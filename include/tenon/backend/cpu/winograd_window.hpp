@@ -19,6 +19,14 @@ struct WinogradTiles {
         down((out_h + F::outputs - 1) / F::outputs),
         across((out_w + F::outputs - 1) / F::outputs) {}
   Index count() const { return n * down * across; }
+
+  // Where tile number `tile` has its first output.
+  struct Place {
+    Index picture, y, x;
+  };
+  Place at(Index tile) const {
+    return {tile / (across * down), tile / across % down * F::outputs, tile % across * F::outputs};
+  }
 };
 
 // Reads or writes a square window of a picture batch, one register of channels a pixel; outside it is zero.

@@ -221,3 +221,23 @@ TEST_CASE(
   };
   CHECK(seen(fused) == seen(apart));
 }
+
+TEST_CASE("convolution: kept weights give the same bits, for every extent that meets them") {
+  Rng rng(4);
+  for (int i = 0; i < 40; ++i) {
+    auto g = i % 2 ? winograd_geometry(rng) : random_geometry(rng);
+    Derived forms;
+    auto in = random_operands<float>(g, rng);
+    const auto weights = in.w.clone();
+    for (const Index more : {0, 0, 3, 17}) {  // other extents may take another algorithm, with other forms
+      g.h += more, g.w += more;
+      g.oh = conv_extent(g.h, g.kh, g.stride_h, g.pad_h, g.dilation_h);
+      g.ow = conv_extent(g.w, g.kw, g.stride_w, g.pad_w, g.dilation_w);
+      in = random_operands<float>(g, rng);
+      Tensor<float> kept({g.n, g.oh, g.ow, g.o}), plain(kept.shape());
+      cpu::conv2d_forward(g, in.x.data(), {weights.data(), &forms}, cpu::Epilogue<float>{}, kept.data());
+      cpu::conv2d_forward(g, in.x.data(), weights.data(), cpu::Epilogue<float>{}, plain.data());
+      CHECK_MESSAGE(testing::same_bits(kept, plain), cpu::name(cpu::conv_costs(g).best()), " ", i, " ", more);
+    }
+  }
+}

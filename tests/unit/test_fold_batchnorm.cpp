@@ -1,5 +1,7 @@
 // Folding batch normalisation into convolutions: the same outputs, nothing shared with the original, and
 // other normalisations left alone.
+#include <thread>
+
 #include "close.hpp"
 #include "tenon/models/cifar_resnet.hpp"
 #include "tenon/models/lenet.hpp"
@@ -106,4 +108,37 @@ TEST_CASE("fold_batchnorm: the original keeps its parameters and can be trained 
 
   auto again = nn::fold_batchnorm(folded);  // nothing left to fold
   CHECK(same_bits(again(x).value(), before));
+}
+
+TEST_CASE("fold_batchnorm: weights that are written again are prepared again") {
+  Rng rng(5);
+  models::ResNet<float> first({.depth = 18, .classes = 7}, rng), second({.depth = 18, .classes = 7}, rng);
+  disturb(first, rng);
+  disturb(second, rng);
+  const Var<float> x(Tensor<float>::normal({2, 64, 48, 3}, rng));
+  const NoGrad no_grad;
+  auto folded = nn::fold_batchnorm(first), other = nn::fold_batchnorm(second);
+  const auto expected = other(x).value(), before = folded(x).value();
+  CHECK_FALSE(same_bits(before, expected));
+  CHECK(same_bits(folded(x).value(), before));  // now with the weights as they were prepared
+  nn::load_state_dict(folded, nn::state_dict(other));
+  CHECK(same_bits(folded(x).value(), expected));
+}
+
+TEST_CASE("fold_batchnorm: several threads may use one model at once, from its first call on") {
+  Rng rng(6);
+  auto model = nn::fold_batchnorm(models::ResNet<float>({.depth = 18, .classes = 7}, rng));
+  const Var<float> x(Tensor<float>::normal({1, 64, 64, 3}, rng));
+  std::vector<Tensor<float>> found(4);
+  std::vector<std::thread> threads;
+  for (auto& y : found) {
+    threads.emplace_back([&model, &x, &y] {
+      const NoGrad no_grad;
+      y = model(x).value();
+    });
+  }
+  for (auto& t : threads) t.join();
+  const NoGrad no_grad;
+  const auto alone = model(x).value();
+  for (const auto& y : found) CHECK(same_bits(y, alone));
 }

@@ -176,3 +176,30 @@ TEST_CASE("elementwise: comparisons give 1 and 0") {
   CHECK(less(a, b).to_vector() == std::vector<float>{1, 0, 0});
   CHECK(equal(a, b).to_vector() == std::vector<float>{0, 1, 0});
 }
+
+TEST_CASE("tensor: what was derived from the elements goes when they are written, and not before") {
+  auto x = Tensor<float>::ones({4, 3});
+  int made = 0;
+  const auto derive = [&] {
+    return *x.derived()->get<float>(std::as_const(x).data(), x.shape(), [&] {
+      ++made;
+      return std::make_shared<const float>(std::as_const(x).data()[3]);
+    });
+  };
+  CHECK(derive() == 1);
+  (void)std::as_const(x).span();
+  (void)x.clone();
+  (void)x.to_vector();
+  CHECK(derive() == 1);
+  CHECK(made == 1);
+  x.rows(1, 2).fill_(2);  // shares the elements
+  CHECK(derive() == 2);
+  x.span()[3] = 3;
+  CHECK(derive() == 3);
+  x.at({1, 0}) = 4;
+  CHECK(derive() == 4);
+  x.copy_(Tensor<float>::full({4, 3}, 5));
+  CHECK(derive() == 5);
+  CHECK(made == 5);
+  CHECK(Tensor<float>().derived() == nullptr);
+}

@@ -19,6 +19,9 @@ struct Conv2dParameters {
   Size2d padding = 0;
   Size2d dilation = 1;
   Index groups = 1;
+  // For weights that stay as they are: what the algorithms make of them is kept, until they are written, in as
+  // much memory again as they have, or up to four times as much for 3×3.
+  bool keep_prepared = false;
 };
 
 // y = relu(convolved + residual), each where asked for.
@@ -75,14 +78,15 @@ void check_conv2d_bias(const Var<T, D>& bias, const Var<T, D>& weight, const Con
 
 // y = relu(conv(x) + bias + residual): one pass over y where the backend has it so, else one after the other.
 template <class T, class D>
-void conv2d_forward(const Conv2dGeometry& g, const Tensor<T, D>& x, const Tensor<T, D>& weight, const T* bias,
-                    const Tensor<T, D>& residual, bool relu, Tensor<T, D>& y) {
+void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, const Tensor<T, D>& weight,
+                    const T* bias, const Tensor<T, D>& residual, bool relu, Tensor<T, D>& y) {
   if constexpr (requires {
-                  Backend<D>::conv2d_forward(g, x.data(), weight.data(), {.bias = bias}, y.data());
+                  Backend<D>::conv2d_forward(g, x.data(), weight.data(), weight.derived(), {.bias = bias},
+                                             y.data());
                 }) {
     const T* more = residual.defined() ? residual.data() : nullptr;
-    Backend<D>::conv2d_forward(g, x.data(), weight.data(), {.bias = bias, .residual = more, .relu = relu},
-                               y.data());
+    Backend<D>::conv2d_forward(g, x.data(), weight.data(), keep ? weight.derived() : nullptr,
+                               {.bias = bias, .residual = more, .relu = relu}, y.data());
   } else {
     Backend<D>::conv2d_forward(g, x.data(), weight.data(), bias, y.data());
     if (residual.defined()) zip_(fn::Add{}, y, residual, "conv2d");
@@ -106,7 +110,7 @@ Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& b
   require<ShapeError>(!residual.defined() || residual.shape() == y.shape(), "conv2d: residual ",
                       residual.defined() ? residual.shape() : Shape{}, " for a result ", y.shape());
   if (y.numel() > 0) {
-    detail::conv2d_forward(g, x.value(), weight.value(), bias.defined() ? bias.value().data() : nullptr,
+    detail::conv2d_forward(g, p.keep_prepared, x.value(), weight.value(), bias.defined() ? bias.value().data() : nullptr,
                            residual.defined() ? residual.value() : Tensor<T, D>(), after.relu, y);
   }
   return record(y, {x, weight, bias, residual}, [=, kept = after.relu ? y : Tensor<T, D>()](Tensor<T, D> dy) {

@@ -63,7 +63,9 @@ M fold_batchnorm(M model) {
   });
   walk(model, "", [](const std::string&, auto& part) {
     using Part = std::remove_cvref_t<decltype(part)>;
-    if constexpr (detail::is_var<Part>) {
+    if constexpr (std::same_as<Part, Conv2d<T, D>>) {
+      part.geometry.keep_prepared = true;
+    } else if constexpr (detail::is_var<Part>) {
       if (part.requires_grad()) part = Part(part.value().clone());  // folded weights are new already
     } else if constexpr (detail::is_tensor<Part>) {
       part = part.clone();

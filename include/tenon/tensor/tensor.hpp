@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tenon/backend/cpu/backend.hpp"
+#include "tenon/core/derived.hpp"
 #include "tenon/core/device.hpp"
 #include "tenon/core/random.hpp"
 #include "tenon/core/scalar.hpp"
@@ -30,10 +31,12 @@ class Storage {
   Storage& operator=(const Storage&) = delete;
 
   void* data() const { return data_; }
+  Derived& derived() { return derived_; }
 
  private:
   std::size_t bytes_;
   void* data_;
+  Derived derived_;
 };
 
 template <Scalar T, Device D = Cpu>
@@ -95,9 +98,17 @@ class Tensor {
   Index size(int d) const { return shape_[d]; }
   Index numel() const { return numel_; }
 
-  // Device memory; for Cpu, ordinary memory.
-  T* data() { return storage_ ? static_cast<T*>(storage_->data()) + offset_ : nullptr; }
+  // Device memory; for Cpu, ordinary memory. Who is given a pointer to write through is taken to write: what was
+  // derived from the elements is dropped.
+  T* data() {
+    if (!storage_) return nullptr;
+    storage_->derived().drop();
+    return static_cast<T*>(storage_->data()) + offset_;
+  }
   const T* data() const { return storage_ ? static_cast<const T*>(storage_->data()) + offset_ : nullptr; }
+
+  // What kernels make of the elements and keep until they are written, null without elements.
+  Derived* derived() const { return storage_ ? &storage_->derived() : nullptr; }
 
   // True when no other tensor shares the elements: writing in place then surprises nobody.
   bool unique() const { return storage_.use_count() == 1; }

@@ -69,10 +69,12 @@ struct Backend<Cpu> {
   static void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
     cpu::conv2d_forward(g, x, w, cpu::Epilogue<T>{.bias = bias}, y);
   }
-  // y = relu(conv(x) + bias + residual) in one pass; bias (O) and residual, of y's shape, may be null.
+  // y = relu(conv(x) + bias + residual) in one pass; bias (O) and residual, of y's shape, may be null. The forms
+  // of w that the algorithms make stay in `forms`, unless that is null.
   template <class T>
-  static void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const cpu::Epilogue<T>& finish, T* y) {
-    cpu::conv2d_forward(g, x, w, finish, y);
+  static void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, Derived* forms,
+                             const cpu::Epilogue<T>& finish, T* y) {
+    cpu::conv2d_forward(g, x, {w, forms}, finish, y);
   }
   template <class T> static void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
     cpu::conv2d_backward_data(g, dy, w, dx);

@@ -93,16 +93,17 @@ void with_conv_method(const Conv2dGeometry& g, const Use& use) {
 }  // namespace detail
 
 template <class T>
-void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
+void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
+                    const Epilogue<T>& finish, T* y) {
   if (const auto merged = detail::mergeable_groups(g)) {
     Scratch<T> weights(merged->o * merged->taps());
-    merge_group_weights(g, *merged, w, weights.data());
+    merge_group_weights(g, *merged, w.data, weights.data());
     return conv2d_forward<T>(*merged, x, weights.data(), finish, y);
   }
   detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
-    if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w, finish, y);
-    if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w, finish, y);
+    if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w.data, finish, y);
+    if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w.data, finish, y);
     if constexpr (std::same_as<T, float>) {
       if (method == ConvMethod::winograd2) return winograd_forward<T, Isa, Winograd2>(g, x, w, finish, y);
       if (method == ConvMethod::winograd4) return winograd_forward<T, Isa, Winograd4>(g, x, w, finish, y);

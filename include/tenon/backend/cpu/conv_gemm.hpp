@@ -2,6 +2,7 @@
 // x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
 #pragma once
 
+#include "tenon/backend/cpu/conv_weights.hpp"
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/epilogue.hpp"
 #include "tenon/backend/cpu/patches.hpp"
@@ -52,12 +53,21 @@ void add_pieces(Index pieces, Index size, const T* partial, T* out) {
 
 // Convolution as a product with the patches; a 1×1 window needs none.
 template <class T, class Isa>
-void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
+void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
+                         const Epilogue<T>& finish, T* y) {
   const Index rows = g.n * g.oh * g.ow;
   for (Index group = 0; group < g.groups; ++group) {
     const Index first = group * g.group_out();
     const GemmBlocks blocks{rows, g.group_out(), g.taps()};
-    const MatrixColumns<T, Isa> weights{w + first * g.taps(), g.taps(), true};
+    MatrixColumns<T, Isa> weights{w.data + first * g.taps(), g.taps(), true};
+    std::shared_ptr<const PackedColumns<T, Isa>> kept;
+    if (w.forms) {
+      const Index n = g.group_out(), k = g.taps();
+      kept = w.forms->template get<PackedColumns<T, Isa>>(weights.data, {n, k}, [&] {
+        return std::make_shared<const PackedColumns<T, Isa>>(weights, n, k);
+      });
+      weights.panels = kept->data();
+    }
     Epilogue<T> own{.relu = finish.relu, .row = g.o};
     if (finish.bias) own.bias = finish.bias + first;
     if (finish.residual) own.residual = finish.residual + first;

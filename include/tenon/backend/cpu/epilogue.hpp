@@ -28,6 +28,39 @@ struct Epilogue {
     }
   }
 
+  // A tile of registers: rows from i on, channels from j on.
+  template <class Isa, int Rows, int Vectors>
+  [[gnu::always_inline]] void on_tile(Index i, Index j, Vec<T, Isa> (&y)[Rows][Vectors]) const {
+    constexpr int lanes = lanes_of<T, Isa>;
+    if (bias) {
+      Vec<T, Isa> b[Vectors];
+      for (int v = 0; v < Vectors; ++v) load<T, Isa>(bias + j + v * lanes, b[v]);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) y[r][v] += b[v];
+      }
+    }
+    if (residual) {
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+          Vec<T, Isa> more;
+          load<T, Isa>(residual + (i + r) * row + j + v * lanes, more);
+          y[r][v] += more;
+        }
+      }
+    }
+    if (relu) {
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) y[r][v] = y[r][v] < 0 ? Vec<T, Isa>{} : y[r][v];
+      }
+    }
+  }
+
   // The channels from j on that fill a register, and their residual.
   template <class Isa>
   [[gnu::always_inline]] void on_register(Index j, const Vec<T, Isa>* more, Vec<T, Isa>& y) const {

@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "tenon/backend/cpu/gemm_dots.hpp"
 #include "tenon/backend/cpu/microkernel.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
 #include "tenon/backend/cpu/transpose.hpp"
@@ -65,12 +66,39 @@ struct GemmTile<Avx512, true> {
   static constexpr int rows = 16, vectors = 1;
 };
 
+// B as a tile reads it: packed in panels of `columns` columns and at most gemm_depth terms.
+template <class T, class Isa, class Tile>
+struct Panels {
+  static constexpr Index columns = Tile::vectors * lanes_of<T, Isa>;
+  // From one to the next: not a multiple of 4 KB, which would send all to one cache set.
+  static constexpr Index stride = columns * gemm_depth + 16;
+
+  static Index count(Index width) { return (width + columns - 1) / columns; }
+
+  // Columns [first, last) and terms [start, start + depth) of b.
+  template <class Columns>
+  [[gnu::always_inline]] static void pack(const Columns& b, Index first, Index last, Index start, Index depth,
+                                          T* out) {
+    const Index whole = (last - first) / columns;
+    if (first + whole * columns < last) std::fill_n(out + whole * stride, columns * depth, T(0));
+    b(PackRange{first, last - first, start, depth}, std::integral_constant<Index, columns>(), out, stride);
+  }
+};
+
+// Calls use(tile) with the register tile for n columns.
+template <class T, class Isa, class Use>
+void with_gemm_tile(Index n, const Use& use) {
+  if constexpr (Isa::bytes == 64) {
+    if (n <= lanes_of<T, Isa>) return use(GemmTile<Isa, true>());
+  }
+  use(GemmTile<Isa, false>());
+}
+
 template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
 struct BlockedProduct {
+  using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
-  static constexpr Index lanes = lanes_of<T, Isa>, columns = vectors * lanes;
-  // From one packed panel of B to the next: not a multiple of 4 KB, which would send all to one cache set.
-  static constexpr Index panel_stride = columns * gemm_depth + 16;
+  static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
 
   const GemmBlocks& g;
   const Rows& a;
@@ -96,45 +124,49 @@ struct BlockedProduct {
  private:
   // Columns [j0, j0 + width) of C, which are few enough for a block.
   void stripe(Index j0, Index width) const {
-    const Index panels = (width + columns - 1) / columns;
-    const bool stored = columns_lie();
-    Scratch<T> packed(stored ? 0 : panels * panel_stride);
+    const Index panels = Packed::count(width);
+    const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
+    Scratch<T> packed(pack ? panels * Packed::stride : 0);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
       const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
-      parallel_ranges(stored ? 0 : panels, some, [&](Index begin, Index end) {
+      parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
+        const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
         CompiledFor<Isa>::run([&] {
-          pack(j0 + begin * columns, std::min(j0 + end * columns, j0 + width), p0, depth,
-               packed.data() + begin * panel_stride);
+          T* out = packed.data() + begin * Packed::stride;
+          Packed::pack(b, first, last, p0, depth, out);
+          for (Index i = begin; i < end && g.alpha != 1; ++i, out += Packed::stride) {
+            for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
+          }
         });
       });
+      const T* block = stored ? nullptr : packed.data();
+      if constexpr (requires { b.panels; }) {
+        if (ready) block = b.panels + (p0 / gemm_depth * Packed::count(g.n) + j0 / columns) * Packed::stride;
+      }
       const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
       const Index grain = g.m * width * depth < 200000
                               ? strips
                               : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * thread_count()));
       parallel_ranges(strips, grain, [&](Index begin, Index end) {
         CompiledFor<Isa>::run(
-            [&] { multiply(begin, end, j0, width, p0, depth, stored ? nullptr : packed.data()); });
+            [&] { multiply(begin, end, j0, width, p0, depth, block); });
       });
     }
+  }
+
+  // Whether B has been packed before.
+  bool columns_ready() const {
+    if constexpr (requires { b.panels; }) return b.panels && g.alpha == 1;
+    return false;
   }
 
   // Whether B is read where it lies: few rows would not repay the copy.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
-      return b.row(0) && g.alpha == 1 && g.n % lanes == 0 && g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
+      return b.row(0) && !columns_ready() && g.alpha == 1 && g.n % lanes == 0 && g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
     }
     return false;
-  }
-
-  [[gnu::always_inline]] void pack(Index first, Index last, Index p0, Index depth, T* out) const {
-    const Index whole = (last - first) / columns * columns;
-    if (whole < last - first) std::fill_n(out + whole / columns * panel_stride, columns * depth, T(0));
-    b(PackRange{first, last - first, p0, depth}, std::integral_constant<Index, columns>(), out, panel_stride);
-    if (g.alpha == 1) return;
-    for (Index j = first; j < last; j += columns, out += panel_stride) {
-      for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
-    }
   }
 
   // Strips [begin, end) of C, of `rows` rows each, times all panels, which are packed or (null) lie in B.
@@ -153,7 +185,7 @@ struct BlockedProduct {
         const T* panel = nullptr;
         Index step = columns;
         if (packed) {
-          panel = packed + j / columns * panel_stride;
+          panel = packed + j / columns * Packed::stride;
         } else if constexpr (requires { b.row(0); }) {
           panel = b.row(p0) + j0 + j;
           step = b.stride;
@@ -208,17 +240,14 @@ struct BlockedProduct {
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
-// read in place: row p lies at b.row(p), if that is not null.
+// read in place: row p lies at b.row(p), if that is not null. Where there is b.panels and it is not null, it
+// is all of B, packed before.
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
-  if constexpr (Isa::bytes == 64) {
-    if (g.n <= lanes_of<T, Isa>)
-      return detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, true>, Rows, Columns, Finish>{
-          g, a, b, c, ldc, finish}();
-  }
-  detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, false>, Rows, Columns, Finish>{g, a,   b,
-                                                                                      c, ldc, finish}();
+  detail::with_gemm_tile<T, Isa>(g.n, [&](auto tile) {
+    detail::BlockedProduct<T, Isa, decltype(tile), Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
+  });
 }
 
 // Copies `count` values, a known number where all of a tile is there.
@@ -284,6 +313,7 @@ struct MatrixColumns {
   const T* data;
   Index stride;
   bool transposed;
+  const T* panels = nullptr;  // of a PackedColumns
 
   const T* row(Index p) const { return transposed ? nullptr : data + p * stride; }
 
@@ -307,15 +337,49 @@ struct MatrixColumns {
   }
 };
 
-// One product as packed loops on a given instruction set.
-template <class T, class Isa, class Finish = LeaveAsIs>
-void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c, const Finish& finish = {}) {
+// All columns of a matrix packed once, for many products: what MatrixColumns::panels points to.
+template <class T, class Isa>
+class PackedColumns {
+ public:
+  // b (k,n)
+  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k) : panels_(room(n, k)) {
+    detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
+      using Packed = detail::Panels<T, Isa, decltype(tile)>;
+      const Index across = Packed::count(n);
+      parallel_for(across * ((k + gemm_depth - 1) / gemm_depth), [&](Index i) {
+        const Index first = i % across * Packed::columns, start = i / across * gemm_depth;
+        CompiledFor<Isa>::run([&] {
+          Packed::pack(b, first, std::min(n, first + Packed::columns), start,
+                       std::min(gemm_depth, k - start), panels_.data() + i * Packed::stride);
+        });
+      });
+    });
+  }
+  const T* data() const { return panels_.data(); }
+
+ private:
+  static Index room(Index n, Index k) {
+    Index values = 0;
+    detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
+      using Packed = detail::Panels<T, Isa, decltype(tile)>;
+      values = Packed::count(n) * ((k + gemm_depth - 1) / gemm_depth) * Packed::stride;
+    });
+    return values;
+  }
+
+  Scratch<T> panels_;
+};
+
+// One product on a given instruction set.
+template <class T, class Isa>
+void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c) {
+  if (gemm_dots_fits(g)) return gemm_dots<T, Isa>(g, a, b, c);
   const GemmBlocks blocks{g.m, g.n, g.k, g.alpha, g.beta};
   const MatrixColumns<T, Isa> columns{b, g.transpose_b ? g.k : g.n, g.transpose_b};
   if (g.transpose_a) {
-    gemm_blocked<T, Isa>(blocks, TransposedRows<T>{a, g.m}, columns, c, g.n, finish);
+    gemm_blocked<T, Isa>(blocks, TransposedRows<T>{a, g.m}, columns, c, g.n);
   } else {
-    gemm_blocked<T, Isa>(blocks, MatrixRows<T>{a, g.k}, columns, c, g.n, finish);
+    gemm_blocked<T, Isa>(blocks, MatrixRows<T>{a, g.k}, columns, c, g.n);
   }
 }
 

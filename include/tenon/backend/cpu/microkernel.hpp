@@ -104,10 +104,13 @@ struct LeaveAsIs {
 
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished.
+// `far` says that a packed B was not used of late: it is asked for early, since the processor by itself fetches
+// it hardly faster than it would be used, and only then.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b,
                                                  Index step, bool add, T* __restrict c, Index ldc,
-                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0) {
+                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0,
+                                                 bool far = false) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
@@ -130,6 +133,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     const T* __restrict a = left.from(run, start);
     const Index count = std::min(left.length(run), depth - start);
     start += count;
+    if (far) {
+      constexpr Index ahead = 8192 / static_cast<Index>(sizeof(T));
+      for (Index q = 0; q < count * Vectors; ++q) __builtin_prefetch(b + ahead + q * lanes);
+    }
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
       for (int v = 0; v < Vectors; ++v) load<T, Isa>(b + v * lanes, row[v]);
@@ -141,24 +148,24 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
     }
   }
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) {
+        V more;
+        load<T, Isa>(c + r * ldc + v * lanes, more);
+        sum[r][v] += more;
+      }
+    }
+  }
+  if constexpr (finishes) {
+    if (finish) finish->template on_tile<Isa>(i, j, sum);
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) {
-      T* out = c + r * ldc + v * lanes;
-      V more;
-      if (add) {
-        load<T, Isa>(out, more);
-        sum[r][v] += more;
-      }
-      if constexpr (finishes) {
-        if (finish) {
-          if (finish->residual) load<T, Isa>(finish->residual + (i + r) * finish->row + j + v * lanes, more);
-          finish->template on_register<Isa>(j + v * lanes, finish->residual ? &more : nullptr, sum[r][v]);
-        }
-      }
-      store<T, Isa>(sum[r][v], out);
-    }
+    for (int v = 0; v < Vectors; ++v) store<T, Isa>(sum[r][v], c + r * ldc + v * lanes);
   }
 }
 

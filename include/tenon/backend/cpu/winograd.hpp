@@ -6,6 +6,7 @@
 // register tile reads them.
 #pragma once
 
+#include "tenon/backend/cpu/conv_weights.hpp"
 #include "tenon/backend/cpu/winograd_convolution.hpp"
 #include "tenon/backend/cpu/winograd_weight_gradient.hpp"
 
@@ -21,8 +22,8 @@ inline bool winograd_fits(const Conv2dGeometry& g) {
 namespace detail {
 
 template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
-void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool data, const Finish& finish,
-                       T* y) {
+void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bool data,
+                       const Finish& finish, T* y) {
   using Weights = WinogradWeights<T, Isa, F, Vectors>;
   using Convolution = WinogradConvolution<T, Isa, F, Rows, Vectors, Finish>;
   const auto use = data ? Weights::Use::backward_data : Weights::Use::forward;
@@ -34,19 +35,24 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool dat
   // A block's operands stay in the second-level cache while that leaves the weights enough use.
   const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;
+  const auto all = [&] { return std::make_shared<const Weights>(w.data, g.o, g.c, use, 0, out); };
+  const std::shared_ptr<const Weights> kept =
+      w.forms ? w.forms->template get<Weights>(w.data, {g.o, g.c}, all) : nullptr;
   if (blocks <= 1) {
-    // Few tiles: the weights are the larger operand, and only a panel of them exists at a time.
+    // Few tiles: the weights are the larger operand, and unless they are kept only a panel of them exists at
+    // a time.
     typename Convolution::Inputs v(convolution, 0, count);
     return parallel_for((out + Weights::columns - 1) / Weights::columns, [&](Index panel) {
+      if (kept) return convolution.outputs(v, *kept, panel, panel + 1, true);
       const Index first = panel * Weights::columns;
-      Weights weights(w, g.o, g.c, use, first, std::min(Weights::columns, out - first));
-      convolution.outputs(v, weights, first);
+      const Weights weights(w.data, g.o, g.c, use, first, std::min(Weights::columns, out - first));
+      convolution.outputs(v, weights, 0, 1, false);
     });
   }
-  Weights weights(w, g.o, g.c, use, 0, out);
+  const std::shared_ptr<const Weights> weights = kept ? kept : all();
   const auto block = [&](Index b) {
     typename Convolution::Inputs v(convolution, b * most, std::min(most, count - b * most));
-    convolution.outputs(v, weights, 0);
+    convolution.outputs(v, *weights, 0, weights->panels(), false);
   };
   if (blocks >= 2 * thread_count()) return parallel_for(blocks, block);
   for (Index b = 0; b < blocks; ++b) block(b);
@@ -55,7 +61,8 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, const T* w, bool dat
 }  // namespace detail
 
 template <class T, class Isa, class F, class Finish>
-void winograd_forward(const Conv2dGeometry& g, const T* x, const T* w, const Finish& finish, T* y) {
+void winograd_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
+                      const Finish& finish, T* y) {
   if (Isa::bytes == 64 && g.o <= lanes_of<T, Isa>) {
     return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, x, w, false, finish, y);
   }

@@ -42,19 +42,23 @@ struct WinogradConvolution {
     Scratch<T> data_;
   };
 
-  // The channels of y from first_out on that `weights` lead to. Inside a parallel loop it runs serially.
-  void outputs(Inputs& v, WinogradWeights<T, Isa, F, Vectors>& weights, Index first_out) const {
-    const Index width = weights.panels() * columns, channels = std::min(width, out - first_out);
+  // The channels of y that the panels [from, to) of `weights` lead to. Inside a parallel loop it runs
+  // serially. `far` as for the register tile.
+  void outputs(Inputs& v, const WinogradWeights<T, Isa, F, Vectors>& weights, Index from, Index to,
+               bool far) const {
+    const Index width = (to - from) * columns, first_out = weights.first() + from * columns;
+    const Index channels = std::min(width, out - first_out);
     const Index stride_m = winograd_stride(v.groups * Rows * width);
     Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
       CompiledFor<Isa>::run([&] {
-        for (Index panel = 0; panel < weights.panels(); ++panel) {
+        for (Index panel = from; panel < to; ++panel) {
           const T* b = weights.panel(i, panel);
           for (Index group = 0; group < v.groups; ++group) {
             multiply_tile<T, Isa, Rows, Vectors>(
                 in, PackedRows<T, row_runs, Rows>{v.data() + i * v.stride + group * Rows * in}, b, columns,
-                false, m.data() + i * stride_m + group * Rows * width + panel * columns, width);
+                false, m.data() + i * stride_m + group * Rows * width + (panel - from) * columns, width,
+                static_cast<const LeaveAsIs*>(nullptr), 0, 0, far && group == 0);
           }
         }
       });

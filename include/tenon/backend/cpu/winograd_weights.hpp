@@ -19,6 +19,7 @@ class WinogradWeights {
   // outputs change places and the taps turn by 180°.
   WinogradWeights(const T* w, Index o, Index c, Use use, Index first, Index count)
       : in_(use == Use::forward ? c : o),
+        first_(first),
         panels_((count + columns - 1) / columns),
         stride_(winograd_stride(panels_ * in_ * columns)),
         data_(positions * stride_) {
@@ -34,8 +35,11 @@ class WinogradWeights {
   }
 
   Index in() const { return in_; }
+  Index first() const { return first_; }
   Index panels() const { return panels_; }
-  const T* panel(Index position, Index p) { return data_.data() + position * stride_ + p * in_ * columns; }
+  const T* panel(Index position, Index p) const {
+    return data_.data() + position * stride_ + p * in_ * columns;
+  }
 
  private:
   using V = Vec<T, Isa>;
@@ -75,7 +79,7 @@ class WinogradWeights {
     }
   }
 
-  Index in_, panels_, stride_;
+  Index in_, first_, panels_, stride_;
   Scratch<T> data_;
 };
 

@@ -49,7 +49,7 @@ namespace detail {
 
 // Columns of B in a block: with gemm_depth terms 512 KB of floats, which the second-level cache keeps while
 // strips of A pass by in the first.
-inline constexpr Index columns_of_block = 512;
+inline constexpr Index columns_of_block = 256;
 
 // The register tile: with the registers for a row of B it fills the register file, and B is read the less
 // often the more rows there are. Up to one register of columns a taller tile wastes none.
@@ -70,15 +70,15 @@ struct GemmTile<Avx512, true> {
 template <class T, class Isa, class Tile>
 struct Panels {
   static constexpr Index columns = Tile::vectors * lanes_of<T, Isa>;
-  // From one to the next: not a multiple of 4 KB, which would send all to one cache set.
-  static constexpr Index stride = columns * gemm_depth + 16;
+  // From one to the next, of k terms: not a multiple of 4 KB, which would send all to one cache set.
+  static Index stride(Index k) { return columns * std::min(k, gemm_depth) + 16; }
 
   static Index count(Index width) { return (width + columns - 1) / columns; }
 
   // Columns [first, last) and terms [start, start + depth) of b.
   template <class Columns>
   [[gnu::always_inline]] static void pack(const Columns& b, Index first, Index last, Index start, Index depth,
-                                          T* out) {
+                                          T* out, Index stride) {
     const Index whole = (last - first) / columns;
     if (first + whole * columns < last) std::fill_n(out + whole * stride, columns * depth, T(0));
     b(PackRange{first, last - first, start, depth}, std::integral_constant<Index, columns>(), out, stride);
@@ -124,25 +124,25 @@ struct BlockedProduct {
  private:
   // Columns [j0, j0 + width) of C, which are few enough for a block.
   void stripe(Index j0, Index width) const {
-    const Index panels = Packed::count(width);
+    const Index panels = Packed::count(width), stride = Packed::stride(g.k);
     const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
-    Scratch<T> packed(pack ? panels * Packed::stride : 0);
+    Scratch<T> packed(pack ? panels * stride : 0);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
       const Index depth = std::min(gemm_depth, g.k - p0);
       const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
       parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
         const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
         CompiledFor<Isa>::run([&] {
-          T* out = packed.data() + begin * Packed::stride;
-          Packed::pack(b, first, last, p0, depth, out);
-          for (Index i = begin; i < end && g.alpha != 1; ++i, out += Packed::stride) {
+          T* out = packed.data() + begin * stride;
+          Packed::pack(b, first, last, p0, depth, out, stride);
+          for (Index i = begin; i < end && g.alpha != 1; ++i, out += stride) {
             for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
           }
         });
       });
       const T* block = stored ? nullptr : packed.data();
       if constexpr (requires { b.panels; }) {
-        if (ready) block = b.panels + (p0 / gemm_depth * Packed::count(g.n) + j0 / columns) * Packed::stride;
+        if (ready) block = b.panels + (p0 / gemm_depth * Packed::count(g.n) + j0 / columns) * stride;
       }
       const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
       const Index grain = g.m * width * depth < 200000
@@ -185,7 +185,7 @@ struct BlockedProduct {
         const T* panel = nullptr;
         Index step = columns;
         if (packed) {
-          panel = packed + j / columns * Packed::stride;
+          panel = packed + j / columns * Packed::stride(g.k);
         } else if constexpr (requires { b.row(0); }) {
           panel = b.row(p0) + j0 + j;
           step = b.stride;
@@ -345,12 +345,12 @@ class PackedColumns {
   PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k) : panels_(room(n, k)) {
     detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
       using Packed = detail::Panels<T, Isa, decltype(tile)>;
-      const Index across = Packed::count(n);
+      const Index across = Packed::count(n), stride = Packed::stride(k);
       parallel_for(across * ((k + gemm_depth - 1) / gemm_depth), [&](Index i) {
         const Index first = i % across * Packed::columns, start = i / across * gemm_depth;
         CompiledFor<Isa>::run([&] {
           Packed::pack(b, first, std::min(n, first + Packed::columns), start,
-                       std::min(gemm_depth, k - start), panels_.data() + i * Packed::stride);
+                       std::min(gemm_depth, k - start), panels_.data() + i * stride, stride);
         });
       });
     });
@@ -362,7 +362,7 @@ class PackedColumns {
     Index values = 0;
     detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
       using Packed = detail::Panels<T, Isa, decltype(tile)>;
-      values = Packed::count(n) * ((k + gemm_depth - 1) / gemm_depth) * Packed::stride;
+      values = Packed::count(n) * ((k + gemm_depth - 1) / gemm_depth) * Packed::stride(k);
     });
     return values;
   }

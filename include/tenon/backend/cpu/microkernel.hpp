@@ -7,9 +7,9 @@
 
 namespace tenon::cpu {
 
-// Most terms of a packed block: a strip of A (6 KB of floats) then stays in the first-level cache while
-// panels of B (64 KB) come by from the second, or one panel of 32 columns does while strips of A come by.
-inline constexpr Index gemm_depth = 256;
+// Most terms of a packed block: a strip of A (12 KB of floats) then stays in the first-level cache while panels of
+// B (128 KB) come by from the second. With fewer terms C is read and written more often.
+inline constexpr Index gemm_depth = 512;
 
 // How the rows of A under a tile lie in memory. They are read in runs: run r, which begins with term `start`,
 // has length(r) terms or what is left of them, and term start + p of row i is at from(r, start)[of(i, p)].

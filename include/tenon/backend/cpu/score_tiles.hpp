@@ -1,9 +1,9 @@
 // Tiles of scores between two sets of rows that are used as soon as they are computed and never stored: the
 // basis of nearest-centre and nearest-neighbour search. The layout is that of the packed matrix product.
 //
-//   tile rows      `tile_rows` rows of one set, each contiguous:        a[p0·rows + r·gemm_depth + (p - p0)]
+//   tile rows      `tile_rows` rows of one set, each contiguous:        a[p0·rows + r·score_depth + (p - p0)]
 //   panel columns  `tile_columns` rows of the other set, interleaved:   b[p·columns + j]
-// with p0 the first term of p's block of gemm_depth terms.
+// with p0 the first term of p's block of score_depth terms.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,9 @@
 
 namespace tenon::cpu {
 
+// Terms of a tile of rows that lie side by side: 14 rows of them fill half of the first-level cache.
+inline constexpr Index score_depth = 256;
+
 template <class Isa>
 inline constexpr Index score_rows = Isa::bytes == 64 ? 14 : 6;
 template <class Isa>
@@ -22,7 +25,7 @@ inline constexpr Index score_columns = Index{Isa::vectors} * lanes_of<float, Isa
 // Elements of a packed tile of rows and of a packed panel, for rows of d terms.
 template <class Isa>
 constexpr Index packed_rows_size(Index d) {
-  return (d + gemm_depth - 1) / gemm_depth * gemm_depth * score_rows<Isa>;
+  return (d + score_depth - 1) / score_depth * score_depth * score_rows<Isa>;
 }
 template <class Isa>
 constexpr Index packed_panel_size(Index d) {
@@ -32,14 +35,14 @@ constexpr Index packed_panel_size(Index d) {
 // The rows x[0 … count) of d terms as a tile; rows beyond `count` are zero.
 template <class Isa>
 void pack_rows(const float* x, Index count, Index d, float* out) {
-  for (Index p0 = 0; p0 < d; p0 += gemm_depth) {
-    const Index depth = std::min(gemm_depth, d - p0);
+  for (Index p0 = 0; p0 < d; p0 += score_depth) {
+    const Index depth = std::min(score_depth, d - p0);
     float* block = out + p0 * score_rows<Isa>;
     for (Index r = 0; r < score_rows<Isa>; ++r) {
       if (r < count)
-        std::copy_n(x + r * d + p0, depth, block + r * gemm_depth);
+        std::copy_n(x + r * d + p0, depth, block + r * score_depth);
       else
-        std::fill_n(block + r * gemm_depth, depth, 0.0f);
+        std::fill_n(block + r * score_depth, depth, 0.0f);
     }
   }
 }
@@ -74,7 +77,7 @@ struct DifferenceTile {
         }
 #pragma GCC unroll 8
         for (int i = 0; i < half; ++i) {
-          const Vector row = Vector{} + a[(first + i) * gemm_depth + p];
+          const Vector row = Vector{} + a[(first + i) * score_depth + p];
 #pragma GCC unroll 4
           for (int v = 0; v < Isa::vectors; ++v) {
             const Vector difference = column[v] - row;
@@ -100,12 +103,12 @@ struct DifferenceTile {
 template <Score score, class Isa>
 void score_tile(Index d, const float* a, const float* b, float* tile) {
   constexpr Index rows = score_rows<Isa>, columns = score_columns<Isa>;
-  for (Index p0 = 0; p0 < d; p0 += gemm_depth) {
-    const Index depth = std::min(gemm_depth, d - p0);
+  for (Index p0 = 0; p0 < d; p0 += score_depth) {
+    const Index depth = std::min(score_depth, d - p0);
     alignas(64) float part[rows * columns];
     float* out = p0 == 0 ? tile : part;
     if constexpr (score == Score::product) {
-      run_tile<float, Isa, rows, Isa::vectors>(depth, PackedRows<float, gemm_depth, rows>{a + p0 * rows},
+      run_tile<float, Isa, rows, Isa::vectors>(depth, PackedRows<float, score_depth, rows>{a + p0 * rows},
                                                b + p0 * columns, columns, false, out, columns);
     } else {
       CompiledFor<Isa>::run(DifferenceTile<score, Isa>{depth, a + p0 * rows, b + p0 * columns, out});

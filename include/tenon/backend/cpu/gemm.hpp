@@ -50,19 +50,9 @@ namespace detail {
 // strips of A pass by in the first.
 inline constexpr Index columns_of_block = 512;
 
-// The register tile: with the registers for a row of B it fills the register file, and B is read the less
-// often the more rows there are. Up to one register of columns a taller tile wastes none.
-template <class Isa, bool Narrow>
-struct GemmTile {
-  static constexpr int rows = 6, vectors = 2;
-};
-template <>
-struct GemmTile<Avx512, false> {
-  static constexpr int rows = 6, vectors = 4;
-};
-template <>
-struct GemmTile<Avx512, true> {
-  static constexpr int rows = 16, vectors = 1;
+template <int Rows, int Vectors>
+struct Tile {
+  static constexpr int rows = Rows, vectors = Vectors;
 };
 
 template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
@@ -119,10 +109,11 @@ struct BlockedProduct {
     }
   }
 
-  // Whether B is read where it lies: few rows would not repay the copy.
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
-      return b.row(0) && g.alpha == 1 && g.n % lanes == 0 && g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
+      if (!b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
+      return (g.n <= columns && b.stride == g.n) || g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
     }
     return false;
   }
@@ -209,16 +200,28 @@ struct BlockedProduct {
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
 // read in place: row p lies at b.row(p), if that is not null.
+//
+// The register tile: with the registers for a row of B it fills the register file, and B is read the less
+// often the more rows there are. Up to one register of columns a taller tile wastes none. Rows::most_rows is
+// the tallest one for which the rows' addresses leave registers.
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
+  const auto with = [&]<class Tile>(Tile) {
+    detail::BlockedProduct<T, Isa, Tile, Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
+  };
   if constexpr (Isa::bytes == 64) {
-    if (g.n <= lanes_of<T, Isa>)
-      return detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, true>, Rows, Columns, Finish>{
-          g, a, b, c, ldc, finish}();
+    constexpr Index lanes = lanes_of<T, Isa>;
+    if constexpr (requires { Rows::most_rows; }) {
+      if (g.n <= lanes) return with(detail::Tile<Rows::most_rows, 1>());
+      if (g.n <= 2 * lanes) return with(detail::Tile<Rows::most_rows, 2>());
+    } else if (g.n <= lanes) {
+      return with(detail::Tile<16, 1>());
+    }
+    with(detail::Tile<6, 4>());
+  } else {
+    with(detail::Tile<6, 2>());
   }
-  detail::BlockedProduct<T, Isa, detail::GemmTile<Isa, false>, Rows, Columns, Finish>{g, a,   b,
-                                                                                      c, ldc, finish}();
 }
 
 // Copies `count` values, a known number where all of a tile is there.

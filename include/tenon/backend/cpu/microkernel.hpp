@@ -93,6 +93,28 @@ struct RowsAnywhere {
   void asked() { step = 0; }
 };
 
+// The terms of a row lie `step` apart along lines, and each row begins somewhere else relative to them: the
+// taps of windows.
+template <class T>
+struct LineRun {
+  const T* from;
+  Index length;
+};
+
+template <class T>
+struct RowsAlongLines {
+  const LineRun<T>* runs;
+  const Index* row;
+  Index step;
+
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return runs[r].from; }
+  Index of(Index i, Index p) const { return row[i] + p * step; }
+  template <int>
+  void ask(Index, Index) const {}
+  void asked() {}
+};
+
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
 

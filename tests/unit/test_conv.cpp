@@ -90,6 +90,8 @@ TEST_CASE("conv2d: products with patches, on every instruction set") {
   check(G{.n = 2, .h = 4, .w = 300, .c = 2, .o = 33, .kh = 3, .kw = 5, .pad_h = 1, .pad_w = 2});
   check(G{.n = 70, .h = 4, .w = 3, .c = 8, .o = 20, .kh = 2, .kw = 3, .pad_w = 1});
   check(G{.n = 1, .h = 1, .w = 9000, .c = 1, .o = 8, .kh = 1, .kw = 3, .pad_w = 1});
+  // A kernel wider than the picture.
+  check(G{.n = 6, .h = 3, .w = 300, .c = 3, .o = 5, .kh = 3, .kw = 301, .pad_h = 1, .pad_w = 1});
   // Padding beyond the kernel's half, strides that leave a rest, dilation, one side without padding.
   G g{.n = 3, .h = 17, .w = 20, .c = 5, .o = 48, .kh = 5, .kw = 2, .pad_h = 4, .pad_w = 1};
   g.stride_h = 2, g.stride_w = 3, g.dilation_w = 4;
@@ -105,6 +107,12 @@ TEST_CASE("conv2d: products with patches, on every instruction set") {
   check(g);
   g.pad_h = g.pad_w = 0;
   check(g);
+  // Channels and lines that fill a tile, or do not.
+  for (const Index o : {1, 8, 16, 17, 32, 40}) {
+    for (const Index w : {15, 16, 33}) {
+      check(G{.n = 3, .h = 5, .w = w, .c = 4, .o = o, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
+    }
+  }
   check(G{.n = 40, .h = 1, .w = 1, .c = 4, .o = 17, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2});
 }
 

@@ -49,13 +49,58 @@ void add_pieces(Index pieces, Index size, const T* partial, T* out) {
   });
 }
 
+// Whether a product with patches goes by lines of windows: the weights are then read for each few lines, from
+// the second-level cache if they are small.
+inline bool by_lines(Index taps, Index o) { return taps * o <= 8192; }
+
+// y = finish(windows·w) for the windows that were taken, w (taps,o); a row of y is `stride` long.
+template <class T, class Isa, class Finish>
+void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& taps, const GemmBlocks& blocks,
+                      const T* w, T* y, Index stride, const Finish& finish) {
+  const MatrixColumns<T, Isa> weights{w, blocks.n, false};
+  if constexpr (Isa::bytes == 64) {
+    using Neighbours = Tile<16, 1>;
+    if (blocks.n <= lanes_of<T, Isa> && windows.width() % Neighbours::rows == 0) {
+      const NeighbourRows<T> rows{windows, taps.data()};
+      return BlockedProduct<T, Isa, Neighbours, NeighbourRows<T>, MatrixColumns<T, Isa>, Finish>{
+          blocks, rows, weights, y, stride, finish}();
+    }
+  }
+  const auto begins = windows.windows(rows_in_table - 1);
+  gemm_blocked<T, Isa>(blocks, WindowRows<T>{windows.data(), begins.data(), taps.data()}, weights, y, stride,
+                       finish);
+}
+
+// y (positions,o) = finish(patches·w), w (taps,o), over `lines` lines of the grid; a row of y is `stride`
+// long. done(begin, end) is called when those lines are there.
+template <class T, class Isa, class Finish, class Done>
+void multiply_lines(const Patches<T>& patches, Index lines, const T* w, Index o, const Finish& finish, T* y,
+                    Index stride, const Done& done) {
+  const PatchLayout<T> layout(patches);
+  const auto taps = layout.taps(0);
+  const Index some = layout.lines_at_once();
+  parallel_for((lines + some - 1) / some, [&](Index block) {
+    const Index begin = block * some, end = std::min(begin + some, lines), first = begin * patches.grid_w;
+    PatchLines<T> windows(layout, some);
+    windows.take(begin, end - begin);
+    Finish own = finish;
+    if constexpr (requires { own.residual; }) {
+      if (own.residual) own.residual += first * own.row;
+    }
+    multiply_windows<T, Isa>(windows, taps, {end * patches.grid_w - first, o, patches.columns()}, w,
+                             y + first * stride, stride, own);
+    done(begin, end);
+  });
+}
+
 // out (taps,o) = patches(x)ᵀ·dy over the lines [first, end) of the grid; a row of dy is `stride` long.
 template <class T, class Isa>
 void turned_weights(const Patches<T>& patches, Index first, Index end, const T* dy, Index stride, Index o,
                     T* out) {
-  PatchLines<T> windows(patches);
-  const auto taps = windows.taps(TapRows<T>::most_rows - 1);
-  const Index some = windows.lines_at_once();
+  const PatchLayout<T> layout(patches);
+  const auto taps = layout.taps(rows_in_table - 1);
+  const Index some = layout.lines_at_once();
+  PatchLines<T> windows(layout, some);
   for (Index line = first; line < end; line += some) {
     const Index count = std::min(some, end - line);
     windows.take(line, count);
@@ -110,7 +155,17 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, const T* w, const 
       gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
     } else {
       const auto patches = detail::forward_patches(g, x, group);
-      gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
+      if (detail::by_lines(g.taps(), g.group_out())) {
+        Scratch<T> turned(g.taps() * g.group_out());
+        CompiledFor<Isa>::run([&] {
+          transpose_block<T, Isa>(weights.data, g.taps(), g.group_out(), g.taps(), turned.data(),
+                                  g.group_out());
+        });
+        detail::multiply_lines<T, Isa>(patches, g.n * g.oh, turned.data(), g.group_out(), own, y + first, g.o,
+                                       [](Index, Index) {});
+      } else {
+        gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
+      }
     }
   }
 }
@@ -137,7 +192,16 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
     const bool whole = g.stride_h == 1 && g.stride_w == 1;  // the phase is all of dx
     Scratch<T> part(whole ? 1 : rows * g.c), turned(std::max<Index>(1, taps * og * cg));
     T* out = whole ? dx : part.data();
-    if (taps == 0) { std::fill_n(out, rows * g.c, T(0)); }
+    if (taps == 0) std::fill_n(out, rows * g.c, T(0));
+    // Lines [begin, end) of the phase, `count` channels from `first`, to where they belong.
+    const auto spread = [&](Index begin, Index end, Index first, Index count) {
+      for (Index r = begin; r < end && !whole; ++r) {
+        T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c + first;
+        const T* in = out + r * grid_w * g.c + first;
+        for (Index q = 0; q < grid_w; ++q) std::copy_n(in + q * g.c, count, line + q * g.stride_w * g.c);
+      }
+    };
+    const bool by_lines = taps > 0 && detail::by_lines(taps * og, cg);
     for (Index group = 0; group < g.groups && taps > 0; ++group) {
       Index at = 0;  // turned (taps·og, cg): the weights as the right operand
       for (const Index ky : ys.taps) {
@@ -149,19 +213,18 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
       }
       const Patches<T> patches{dy,     g.oh,   g.ow, g.o, og,         group * og,
                                grid_h, grid_w, 1,    1,   ys.offsets, xs.offsets};
-      gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
-                           MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
+      if (by_lines) {
+        detail::multiply_lines<T, Isa>(patches, g.n * grid_h, turned.data(), cg, LeaveAsIs(),
+                                       out + group * cg, g.c,
+                                       [&](Index begin, Index end) { spread(begin, end, group * cg, cg); });
+      } else {
+        gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
+                             MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
+      }
     }
-    if (whole) continue;
+    if (whole || by_lines) continue;
     parallel_ranges(g.n * grid_h, std::max<Index>(1, elementwise_grain / (grid_w * g.c)),
-                    [&](Index begin, Index end) {
-                      for (Index r = begin; r < end; ++r) {
-                        T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c;
-                        for (Index q = 0; q < grid_w; ++q) {
-                          std::copy_n(out + (r * grid_w + q) * g.c, g.c, line + q * g.stride_w * g.c);
-                        }
-                      }
-                    });
+                    [&](Index begin, Index end) { spread(begin, end, 0, g.c); });
   }
 }
 

@@ -203,7 +203,7 @@ struct BlockedProduct {
 //
 // The register tile: with the registers for a row of B it fills the register file, and B is read the less
 // often the more rows there are. Up to one register of columns a taller tile wastes none. Rows::most_rows is
-// the tallest one for which the rows' addresses leave registers.
+// how tall it may be where each row needs a register for its address.
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {

@@ -6,132 +6,210 @@
 // zeros around them.
 #pragma once
 
-#include <optional>
-
 #include "tenon/backend/cpu/patches.hpp"
 
 namespace tenon::cpu {
 
+// Where the pixels lie: of the same width all over, however many lines are taken.
 template <class T>
-class PatchLines {
- public:
-  explicit PatchLines(const Patches<T>& patches)
-      : p_(patches),
-        top_(p_.offset_y.front()),
-        reach_(p_.offset_y.back() - top_ + 1),
-        left_(std::max<Index>(0, -p_.offset_x.front())),
-        right_(std::max<Index>(0, (p_.grid_w - 1) * p_.stride_w + p_.offset_x.back() - (p_.w - 1))),
-        copied_(left_ > 0 || right_ > 0 || top_ < 0 ||
-                (p_.grid_h - 1) * p_.stride_h + p_.offset_y.back() >= p_.h),
-        pixel_(copied_ ? p_.group_c + (p_.group_c % 64 == 0 ? 16 : 0) : p_.c),
-        line_(copied_ ? (left_ + p_.w + right_) * pixel_ : p_.w * p_.c) {}
+struct PatchLayout {
+  explicit PatchLayout(const Patches<T>& patches)
+      : p(patches),
+        top(p.offset_y.front()),
+        reach(p.offset_y.back() - top + 1),
+        left(std::max<Index>(0, -p.offset_x.front())),
+        right(std::max<Index>(0, (p.grid_w - 1) * p.stride_w + p.offset_x.back() - (p.w - 1))),
+        copied(left > 0 || right > 0 || top < 0 || (p.grid_h - 1) * p.stride_h + p.offset_y.back() >= p.h),
+        pixel(copied ? p.group_c + (p.group_c % 64 == 0 ? 16 : 0) : p.c),
+        line(copied ? (left + p.w + right) * pixel : p.w * p.c) {}
 
-  // How many lines to take: whole blocks of terms, up to four of them where the second-level cache has room.
+  // How many lines to take: as many as fill a block of terms, or up to four blocks in 128 KB; 4 MB at most.
   Index lines_at_once() const {
-    const Index bytes = gemm_depth * step() * p_.stride_h * static_cast<Index>(sizeof(T));
-    return std::max<Index>(1, std::clamp<Index>((Index{1} << 17) / bytes, 1, 4) * gemm_depth / p_.grid_w);
+    const Index bytes = (p.stride_h + reach / p.grid_h) * line * static_cast<Index>(sizeof(T));
+    const Index block = std::max<Index>(1, gemm_depth / p.grid_w);
+    const Index blocks = std::clamp<Index>((Index{1} << 17) / (block * bytes), 1, 4);
+    const Index lines = std::max<Index>(1, blocks * gemm_depth / p.grid_w);
+    return copied ? std::clamp<Index>((Index{1} << 22) / bytes, 1, lines) : lines;
   }
 
-  Index width() const { return p_.grid_w; }
-
   // From one window of a line to the next.
-  Index step() const { return p_.stride_w * pixel_; }
+  Index step() const { return p.stride_w * pixel; }
 
   // Where a window's values are, relative to its first one; `more` times the last one comes after them.
   std::vector<Index> taps(Index more) const {
     std::vector<Index> found;
-    for (const Index y : p_.offset_y) {
-      for (const Index x : p_.offset_x) {
-        const Index at = (y - top_) * line_ + (x - p_.offset_x.front()) * pixel_;
-        for (Index c = 0; c < p_.group_c; ++c) found.push_back(at + c);
+    for (const Index y : p.offset_y) {
+      for (const Index x : p.offset_x) {
+        const Index at = (y - top) * line + (x - p.offset_x.front()) * pixel;
+        for (Index c = 0; c < p.group_c; ++c) found.push_back(at + c);
       }
     }
     found.insert(found.end(), static_cast<std::size_t>(more), found.back());
     return found;
   }
 
-  // Takes `count` lines of the grid from `first`, which may be lines of several pictures. After that
-  // line(i) is the first value of the first window on the i-th of them.
+  const Patches<T>& p;
+  const Index top, reach;   // the first line of pixels under a line of windows, relative to it, and how many
+  const Index left, right;  // columns of zeros beside a picture
+  const bool copied;
+  // Values from a pixel to the next one and to the one below. Pixels a multiple of 256 bytes apart would
+  // share too few sets of the caches.
+  const Index pixel, line;
+};
+
+template <class T>
+class PatchLines {
+ public:
+  // Room for `most` lines.
+  PatchLines(const PatchLayout<T>& layout, Index most)
+      : l_(layout),
+        store_(l_.copied ? (most * p_.stride_h + (most / p_.grid_h + 2) * l_.reach) * l_.line : 0) {}
+
+  Index width() const { return p_.grid_w; }
+  Index step() const { return l_.step(); }
+
+  // Takes `count` lines of the grid from `first`, which may be lines of several pictures. After that the
+  // first window on the i-th of them begins with data()[line(i)].
   void take(Index first, Index count) {
     first_.clear();
-    const Index parts = (count - 1) / p_.grid_h + 2;
-    if (copied_ && !store_) store_.emplace((count * p_.stride_h + parts * reach_) * line_);
-    T* out = copied_ ? store_->data() : nullptr;
+    Index out = 0;
     for (Index at = first; at < first + count;) {
-      const Index n = at / p_.grid_h, gy = at % p_.grid_h,
-                  some = std::min(p_.grid_h - gy, first + count - at);
-      const Index y = gy * p_.stride_h + top_;
-      const T* picture = p_.x + n * p_.h * p_.w * p_.c + p_.first_c;
-      const T* from = (copied_ ? out : picture + y * line_) + (p_.offset_x.front() + left_) * pixel_;
-      if (copied_) {
-        const Index high = (some - 1) * p_.stride_h + reach_;
-        for (Index i = 0; i < high; ++i, out += line_) copy_line(picture, y + i, out);
+      const Index n = at / p_.grid_h, gy = at % p_.grid_h;
+      const Index some = std::min(p_.grid_h - gy, first + count - at), y = gy * p_.stride_h + l_.top;
+      const Index from = l_.copied ? out : (n * p_.h + y) * l_.line + p_.first_c;
+      if (l_.copied) {
+        const Index high = (some - 1) * p_.stride_h + l_.reach;
+        for (Index i = 0; i < high; ++i, out += l_.line) copy_line(n, y + i, store_.data() + out);
       }
-      for (Index i = 0; i < some; ++i) first_.push_back(from + i * p_.stride_h * line_);
+      for (Index i = 0; i < some; ++i) {
+        first_.push_back(from + (p_.offset_x.front() + l_.left) * l_.pixel + i * p_.stride_h * l_.line);
+      }
       at += some;
     }
   }
 
-  const T* line(Index i) const { return first_[static_cast<std::size_t>(i)]; }
+  const T* data() const { return l_.copied ? store_.data() : p_.x; }
+  Index line(Index i) const { return first_[static_cast<std::size_t>(i)]; }
 
- private:
-  void copy_line(const T* picture, Index y, T* out) const {
-    if (y < 0 || y >= p_.h) {
-      std::fill_n(out, line_, T(0));
-      return;
+  // Where the windows begin that were taken; `more` times the last one comes after them.
+  std::vector<Index> windows(Index more) const {
+    const Index count = static_cast<Index>(first_.size()) * p_.grid_w, apart = step();
+    std::vector<Index> found(static_cast<std::size_t>(count + more));
+    Index* at = found.data();
+    for (const Index line : first_) {
+      for (Index x = 0; x < p_.grid_w; ++x) at[x] = line + x * apart;
+      at += p_.grid_w;
     }
-    const T* in = picture + y * p_.w * p_.c;
-    out = std::fill_n(out, left_ * pixel_, T(0));
-    if (pixel_ == p_.c) {
-      out = std::copy_n(in, p_.w * p_.c, out);
-    } else {
-      for (Index x = 0; x < p_.w; ++x, in += p_.c, out += pixel_) std::copy_n(in, p_.group_c, out);
-    }
-    std::fill_n(out, right_ * pixel_, T(0));
+    std::fill_n(at, more, at[-1]);
+    return found;
   }
 
-  const Patches<T>& p_;
-  Index top_, reach_;   // the first line of pixels under a line of windows, relative to it, and how many
-  Index left_, right_;  // columns of zeros beside a picture
-  bool copied_;
-  // Values from a pixel to the next one and to the one below. Pixels a multiple of 256 bytes apart would
-  // share too few sets of the caches.
-  Index pixel_, line_;
-  std::optional<Scratch<T>> store_;
-  std::vector<const T*> first_;
+ private:
+  void copy_line(Index n, Index y, T* out) const {
+    if (y < 0 || y >= p_.h) {
+      std::fill_n(out, l_.line, T(0));
+      return;
+    }
+    const T* in = p_.x + (n * p_.h + y) * p_.w * p_.c + p_.first_c;
+    out = std::fill_n(out, l_.left * l_.pixel, T(0));
+    if (l_.pixel == p_.c) {
+      out = std::copy_n(in, p_.w * p_.c, out);
+    } else {
+      for (Index x = 0; x < p_.w; ++x, in += p_.c, out += l_.pixel) std::copy_n(in, p_.group_c, out);
+    }
+    std::fill_n(out, l_.right * l_.pixel, T(0));
+  }
+
+  const PatchLayout<T>& l_;
+  const Patches<T>& p_ = l_.p;
+  Scratch<T> store_;
+  std::vector<Index> first_;
 };
 
-// The patches transposed, as the left operand: a row is a tap, and its terms are the windows that were taken.
+// The most rows of a tile for which there are registers, where each has an address of its own.
+inline constexpr int rows_in_table = 9;
+
+// Windows that were taken, as the left operand of a product.
 template <class T>
-struct TapRows {
-  const PatchLines<T>& lines;
-  const Index* taps;  // PatchLines::taps, with as many more as a tile may have too many
+struct WindowRows {
+  const T* data;
+  const Index* windows;  // PatchLines::windows
+  const Index* taps;     // PatchLines::taps
+
+  static constexpr int most_rows = rows_in_table;
 
   class Reader {
    public:
-    Reader(const TapRows& rows, Index start, Index depth) : taps_(rows.taps), step_(rows.lines.step()) {
+    Reader(const WindowRows& rows, Index start, Index depth) : rows_(rows) {
+      for (Index p = start; p < start + depth; ++p) {
+        if (p > start && rows.taps[p] == rows.taps[p - 1] + 1) {
+          ++runs_.back().length;
+        } else {
+          runs_.push_back({rows.taps[p], 1});
+        }
+      }
+    }
+
+    template <int Rows>
+    RowsInTable<T> strip(Index first, Index, bool, T*) const {
+      return {rows_.data, runs_.data(), rows_.windows + first, 1};
+    }
+
+   private:
+    const WindowRows& rows_;
+    std::vector<RowRun> runs_;
+  };
+  Reader reader(Index start, Index depth) const { return {*this, start, depth}; }
+};
+
+// The same where every strip of a tile's rows lies on one line.
+template <class T>
+struct NeighbourRows {
+  const PatchLines<T>& lines;
+  const Index* taps;  // PatchLines::taps
+
+  struct Reader {
+    const PatchLines<T>& lines;
+    const Index* taps;
+
+    template <int>
+    TermsInTable<T> strip(Index first, Index, bool, T*) const {
+      return {lines.data() + lines.line(first / lines.width()) + first % lines.width() * lines.step(), taps,
+              lines.step()};
+    }
+  };
+  Reader reader(Index start, Index) const { return {lines, taps + start}; }
+};
+
+// Windows transposed: a row is a tap, and its terms are the windows.
+template <class T>
+struct TapRows {
+  const PatchLines<T>& lines;
+  const Index* taps;  // PatchLines::taps
+
+  static constexpr int most_rows = rows_in_table;
+
+  class Reader {
+   public:
+    Reader(const TapRows& rows, Index start, Index depth) : rows_(rows) {
       const Index wide = rows.lines.width();
       for (Index at = start; at < start + depth;) {
         const Index x = at % wide, length = std::min(wide - x, start + depth - at);
-        runs_.push_back({rows.lines.line(at / wide) + x * step_, length});
+        runs_.push_back({rows.lines.line(at / wide) + x * rows.lines.step(), length});
         at += length;
       }
     }
 
     template <int Rows>
-    RowsAlongLines<T> strip(Index first, Index, bool, T*) const {
-      return {runs_.data(), taps_ + first, step_};
+    RowsInTable<T> strip(Index first, Index, bool, T*) const {
+      return {rows_.lines.data(), runs_.data(), rows_.taps + first, rows_.lines.step()};
     }
 
    private:
-    const Index* taps_;
-    Index step_;
-    std::vector<LineRun<T>> runs_;
+    const TapRows& rows_;
+    std::vector<RowRun> runs_;
   };
   Reader reader(Index start, Index depth) const { return {*this, start, depth}; }
-
-  // Each row has an address of its own, and there are registers for no more.
-  static constexpr int most_rows = 9;
 };
 
 }  // namespace tenon::cpu

@@ -1,5 +1,6 @@
 // Convolution as matrix multiplication against its plain loops.
 #include "conv_cases.hpp"
+#include "each_isa.hpp"
 #include "tenon/autograd/conv.hpp"
 #include "threads_scope.hpp"
 
@@ -64,6 +65,55 @@ TEST_CASE("conv2d: 150 random geometries in double") {
 TEST_CASE("conv2d: 150 random geometries in float") {
   Rng rng(2);
   for (int i = 0; i < 150; ++i) compare<float>(random_geometry(rng), rng, 2e-5);
+}
+
+TEST_CASE("conv2d: products with patches, on every instruction set") {
+  Rng rng(5);
+  const auto check = [&](Conv2dGeometry g) {
+    REQUIRE(testing::set_output_size(g));
+    const auto in = testing::random_operands<float>(g, rng);
+    const auto expected = testing::plain_loops(g, in, {.bias = in.bias.data()});
+    testing::each_isa([&](auto isa, const char* name) {
+      using Isa = decltype(isa);
+      auto out = testing::poisoned_results(in);
+      cpu::conv2d_forward_gemm<float, Isa>(g, in.x.data(), in.w.data(), {.bias = in.bias.data()},
+                                           out.y.data());
+      cpu::conv2d_backward_data_gemm<float, Isa>(g, in.dy.data(), in.w.data(), out.dx.data());
+      cpu::conv2d_backward_weights_gemm<float, Isa>(g, in.x.data(), in.dy.data(), out.dw.data());
+      testing::check_close(out, expected, 2e-5, name, g);
+    });
+  };
+  using G = Conv2dGeometry;
+  check(G{.n = 5, .h = 32, .w = 32, .c = 3, .o = 16, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
+  check(G{.n = 2, .h = 9, .w = 31, .c = 3, .o = 16, .kh = 3, .kw = 3});  // every window inside
+  // A line longer than a block of terms; lines of several pictures in a block; fewer lines than pieces.
+  check(G{.n = 2, .h = 4, .w = 300, .c = 2, .o = 33, .kh = 3, .kw = 5, .pad_h = 1, .pad_w = 2});
+  check(G{.n = 70, .h = 4, .w = 3, .c = 8, .o = 20, .kh = 2, .kw = 3, .pad_w = 1});
+  check(G{.n = 1, .h = 1, .w = 9000, .c = 1, .o = 8, .kh = 1, .kw = 3, .pad_w = 1});
+  // A kernel wider than the picture.
+  check(G{.n = 6, .h = 3, .w = 300, .c = 3, .o = 5, .kh = 3, .kw = 301, .pad_h = 1, .pad_w = 1});
+  // Padding beyond the kernel's half, strides that leave a rest, dilation, one side without padding.
+  G g{.n = 3, .h = 17, .w = 20, .c = 5, .o = 48, .kh = 5, .kw = 2, .pad_h = 4, .pad_w = 1};
+  g.stride_h = 2, g.stride_w = 3, g.dilation_w = 4;
+  check(g);
+  g = {.n = 2, .h = 23, .w = 22, .c = 3, .o = 64, .kh = 7, .kw = 7, .pad_h = 3, .pad_w = 3};
+  g.stride_h = g.stride_w = 2;
+  check(g);
+  g = {.n = 4, .h = 16, .w = 15, .c = 64, .o = 32, .kh = 3, .kw = 3, .pad_h = 1};  // pixels set apart
+  g.stride_h = g.stride_w = 2;
+  check(g);
+  // Groups, whose channels are copied or lie among the others; windows wholly outside the picture.
+  g = {.n = 4, .h = 11, .w = 13, .c = 6, .o = 10, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 2};
+  check(g);
+  g.pad_h = g.pad_w = 0;
+  check(g);
+  // Channels and lines that fill a tile, or do not.
+  for (const Index o : {1, 8, 16, 17, 32, 40}) {
+    for (const Index w : {15, 16, 33}) {
+      check(G{.n = 3, .h = 5, .w = w, .c = 4, .o = o, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
+    }
+  }
+  check(G{.n = 40, .h = 1, .w = 1, .c = 4, .o = 17, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2});
 }
 
 TEST_CASE("conv2d: layers of real networks") {

@@ -1,11 +1,11 @@
-// 2-D convolution as implicit matrix multiplication: y = patches(x)·wᵀ, and the two gradients; and the plain loops.
-// x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
+// 2-D convolution as implicit matrix multiplication: y = patches(x)·wᵀ, and the two gradients; and the plain
+// loops. x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
 #pragma once
 
 #include "tenon/backend/cpu/conv_weights.hpp"
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/epilogue.hpp"
-#include "tenon/backend/cpu/patches.hpp"
+#include "tenon/backend/cpu/patch_lines.hpp"
 
 namespace tenon::cpu {
 
@@ -13,7 +13,8 @@ namespace detail {
 
 template <class T>
 Patches<T> forward_patches(const Conv2dGeometry& g, const T* x, Index group) {
-  Patches<T> p{x, g.h, g.w, g.c, g.group_in(), group * g.group_in(), g.oh, g.ow, g.stride_h, g.stride_w, {}, {}};
+  Patches<T> p{x,    g.h,  g.w,        g.c,        g.group_in(), group * g.group_in(),
+               g.oh, g.ow, g.stride_h, g.stride_w, {},           {}};
   for (Index ky = 0; ky < g.kh; ++ky) p.offset_y.push_back(ky * g.dilation_h - g.pad_h);
   for (Index kx = 0; kx < g.kw; ++kx) p.offset_x.push_back(kx * g.dilation_w - g.pad_w);
   return p;
@@ -49,6 +50,95 @@ void add_pieces(Index pieces, Index size, const T* partial, T* out) {
   });
 }
 
+// Whether a product with patches goes by lines of windows: the weights are then read for each few lines, from
+// the second-level cache if they are small.
+inline bool by_lines(Index taps, Index o) { return taps * o <= 8192; }
+
+// y = finish(windows·w) for the windows that were taken, w (taps,o); a row of y is `stride` long.
+template <class T, class Isa, class Finish>
+void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& taps, const GemmBlocks& blocks,
+                      const T* w, T* y, Index stride, const Finish& finish) {
+  const MatrixColumns<T, Isa> weights{w, blocks.n, false};
+  if constexpr (Isa::bytes == 64) {
+    using Neighbours = Tile<16, 1>;
+    if (blocks.n <= lanes_of<T, Isa> && windows.width() % Neighbours::rows == 0) {
+      const NeighbourRows<T> rows{windows, taps.data()};
+      return BlockedProduct<T, Isa, Neighbours, NeighbourRows<T>, MatrixColumns<T, Isa>, Finish>{
+          blocks, rows, weights, y, stride, finish}();
+    }
+  }
+  const auto begins = windows.windows(rows_in_table - 1);
+  gemm_blocked<T, Isa>(blocks, WindowRows<T>{windows.data(), begins.data(), taps.data()}, weights, y, stride,
+                       finish);
+}
+
+// y (positions,o) = finish(patches·w), w (taps,o), over `lines` lines of the grid; a row of y is `stride`
+// long. done(begin, end) is called when those lines are there.
+template <class T, class Isa, class Finish, class Done>
+void multiply_lines(const Patches<T>& patches, Index lines, const T* w, Index o, const Finish& finish, T* y,
+                    Index stride, const Done& done) {
+  const PatchLayout<T> layout(patches);
+  const auto taps = layout.taps(0);
+  const Index some = layout.lines_at_once();
+  parallel_for((lines + some - 1) / some, [&](Index block) {
+    const Index begin = block * some, end = std::min(begin + some, lines), first = begin * patches.grid_w;
+    PatchLines<T> windows(layout, some);
+    windows.take(begin, end - begin);
+    Finish own = finish;
+    if constexpr (requires { own.residual; }) {
+      if (own.residual) own.residual += first * own.row;
+    }
+    multiply_windows<T, Isa>(windows, taps, {end * patches.grid_w - first, o, patches.columns()}, w,
+                             y + first * stride, stride, own);
+    done(begin, end);
+  });
+}
+
+// out (taps,o) = patches(x)ᵀ·dy over the lines [first, end) of the grid; a row of dy is `stride` long.
+template <class T, class Isa>
+void turned_weights(const Patches<T>& patches, Index first, Index end, const T* dy, Index stride, Index o,
+                    T* out) {
+  const PatchLayout<T> layout(patches);
+  const auto taps = layout.taps(rows_in_table - 1);
+  const Index some = layout.lines_at_once();
+  PatchLines<T> windows(layout, some);
+  for (Index line = first; line < end; line += some) {
+    const Index count = std::min(some, end - line);
+    windows.take(line, count);
+    const GemmBlocks blocks{patches.columns(), o, count * patches.grid_w, 1, line == first ? 0.0 : 1.0};
+    const MatrixColumns<T, Isa> gradient{dy + (line - first) * patches.grid_w * stride, stride, false};
+    gemm_blocked<T, Isa>(blocks, TapRows<T>{windows, taps.data()}, gradient, out, o);
+  }
+}
+
+// out (columns,rows) = the sum of `pieces` arrays (rows,columns), added in order.
+template <class T, class Isa>
+void add_transposed(Index pieces, Index rows, Index columns, T* partial, T* out) {
+  constexpr Index high = 64, wide = lanes_of<T, Isa>;
+  parallel_ranges((rows + high - 1) / high, std::max<Index>(1, elementwise_grain / columns / high),
+                  [=](Index begin, Index end) {
+                    for (Index i = begin * high; i < std::min(rows, end * high); i += high) {
+                      const Index count = std::min(high, rows - i);
+                      T* sum = partial + i * columns;
+                      for (Index piece = 1; piece < pieces; ++piece) {
+                        const T* more = sum + piece * rows * columns;
+                        for (Index q = 0; q < count * columns; ++q) sum[q] += more[q];
+                      }
+                      CompiledFor<Isa>::run([&] {
+                        for (Index j = 0; j < columns; j += wide) {
+                          for (Index r = 0; r < count; ++r) __builtin_prefetch(sum + r * columns + j + wide);
+                          for (Index r = j + wide; r < std::min(columns, j + 2 * wide); ++r) {
+                            for (Index q = 0; q < count; q += wide)
+                              __builtin_prefetch(out + r * rows + i + q, 1);
+                          }
+                          transpose_block<T, Isa>(sum + j, columns, count, std::min(wide, columns - j),
+                                                  out + j * rows + i, rows);
+                        }
+                      });
+                    }
+                  });
+}
+
 }  // namespace detail
 
 // Convolution as a product with the patches; a 1×1 window needs none.
@@ -60,8 +150,9 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     const Index first = group * g.group_out();
     const GemmBlocks blocks{rows, g.group_out(), g.taps()};
     MatrixColumns<T, Isa> weights{w.data + first * g.taps(), g.taps(), true};
+    const bool lines = !g.pointwise() && detail::by_lines(g.taps(), g.group_out());
     std::shared_ptr<const PackedColumns<T, Isa>> kept;
-    if (w.forms) {
+    if (w.forms && !lines) {
       const Index n = g.group_out(), k = g.taps();
       kept = w.forms->template get<PackedColumns<T, Isa>>(weights.data, {n, k}, [&] {
         return std::make_shared<const PackedColumns<T, Isa>>(weights, n, k);
@@ -75,13 +166,24 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
       gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
     } else {
       const auto patches = detail::forward_patches(g, x, group);
-      gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
+      if (lines) {
+        Scratch<T> turned(g.taps() * g.group_out());
+        CompiledFor<Isa>::run([&] {
+          transpose_block<T, Isa>(weights.data, g.taps(), g.group_out(), g.taps(), turned.data(),
+                                  g.group_out());
+        });
+        detail::multiply_lines<T, Isa>(patches, g.n * g.oh, turned.data(), g.group_out(), own, y + first, g.o,
+                                       [](Index, Index) {});
+      } else {
+        gemm_blocked<T, Isa>(blocks, PatchRows<T, Isa>{patches}, weights, y + first, g.o, own);
+      }
     }
   }
 }
 
-// dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same taps;
-// each such phase is an ordinary stride-1 convolution of dy, so nothing is multiplied by a stride's zeros.
+// dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same
+// taps; each such phase is an ordinary stride-1 convolution of dy, so nothing is multiplied by a stride's
+// zeros.
 template <class T, class Isa>
 void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   const Index cg = g.group_in(), og = g.group_out();
@@ -91,7 +193,8 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
   }
   for (Index phase = 0; phase < g.stride_h * g.stride_w; ++phase) {
     const Index py = phase / g.stride_w, px = phase % g.stride_w;
-    const Index grid_h = (g.h - py + g.stride_h - 1) / g.stride_h, grid_w = (g.w - px + g.stride_w - 1) / g.stride_w;
+    const Index grid_h = (g.h - py + g.stride_h - 1) / g.stride_h,
+                grid_w = (g.w - px + g.stride_w - 1) / g.stride_w;
     if (grid_h <= 0 || grid_w <= 0) continue;
     const auto ys = detail::phase_taps(py, g.kh, g.stride_h, g.pad_h, g.dilation_h);
     const auto xs = detail::phase_taps(px, g.kw, g.stride_w, g.pad_w, g.dilation_w);
@@ -100,9 +203,16 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
     const bool whole = g.stride_h == 1 && g.stride_w == 1;  // the phase is all of dx
     Scratch<T> part(whole ? 1 : rows * g.c), turned(std::max<Index>(1, taps * og * cg));
     T* out = whole ? dx : part.data();
-    if (taps == 0) {
-      std::fill_n(out, rows * g.c, T(0));
-    }
+    if (taps == 0) std::fill_n(out, rows * g.c, T(0));
+    // Lines [begin, end) of the phase, `count` channels from `first`, to where they belong.
+    const auto spread = [&](Index begin, Index end, Index first, Index count) {
+      for (Index r = begin; r < end && !whole; ++r) {
+        T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c + first;
+        const T* in = out + r * grid_w * g.c + first;
+        for (Index q = 0; q < grid_w; ++q) std::copy_n(in + q * g.c, count, line + q * g.stride_w * g.c);
+      }
+    };
+    const bool by_lines = taps > 0 && detail::by_lines(taps * og, cg);
     for (Index group = 0; group < g.groups && taps > 0; ++group) {
       Index at = 0;  // turned (taps·og, cg): the weights as the right operand
       for (const Index ky : ys.taps) {
@@ -112,42 +222,54 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
           }
         }
       }
-      const Patches<T> patches{dy, g.oh, g.ow, g.o, og, group * og, grid_h, grid_w, 1, 1, ys.offsets, xs.offsets};
-      gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
-                           MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
-    }
-    if (whole) continue;
-    parallel_ranges(g.n * grid_h, std::max<Index>(1, elementwise_grain / (grid_w * g.c)), [&](Index begin, Index end) {
-      for (Index r = begin; r < end; ++r) {
-        T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c;
-        for (Index q = 0; q < grid_w; ++q) {
-          std::copy_n(out + (r * grid_w + q) * g.c, g.c, line + q * g.stride_w * g.c);
-        }
+      const Patches<T> patches{dy,     g.oh,   g.ow, g.o, og,         group * og,
+                               grid_h, grid_w, 1,    1,   ys.offsets, xs.offsets};
+      if (by_lines) {
+        detail::multiply_lines<T, Isa>(patches, g.n * grid_h, turned.data(), cg, LeaveAsIs(),
+                                       out + group * cg, g.c,
+                                       [&](Index begin, Index end) { spread(begin, end, group * cg, cg); });
+      } else {
+        gemm_blocked<T, Isa>({rows, cg, taps * og}, PatchRows<T, Isa>{patches},
+                             MatrixColumns<T, Isa>{turned.data(), cg, false}, out + group * cg, g.c);
       }
-    });
+    }
+    if (whole || by_lines) continue;
+    parallel_ranges(g.n * grid_h, std::max<Index>(1, elementwise_grain / (grid_w * g.c)),
+                    [&](Index begin, Index end) { spread(begin, end, 0, g.c); });
   }
 }
 
-// dw = dyᵀ·patches(x), summed over fixed runs of output positions and then over the runs in order.
+// dw summed over fixed runs of output lines and then over the runs in order: as dyᵀ·patches(x), or turned, as
+// patches(x)ᵀ·dy, where dy lies as the tile wants its right operand and the patches need no packing. That the
+// sum must then be transposed costs more than it saves for few positions; and a 1×1 window has no patches.
 template <class T, class Isa>
 void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
-  const Index rows = g.n * g.oh * g.ow, og = g.group_out(), taps = g.taps(), size = og * taps;
-  const Index pieces = fixed_pieces(rows, 1024, std::clamp<Index>((Index{1} << 22) / size, 1, 16));
+  const Index lines = g.n * g.oh, og = g.group_out(), taps = g.taps(), size = og * taps;
+  const Index at_most = std::clamp<Index>((Index{1} << 22) / size, 1, std::clamp<Index>(lines, 1, 16));
+  const Index pieces = fixed_pieces(lines * g.ow, 1024, at_most);
+  const bool turned = g.kh * g.kw > 1 && lines * g.ow >= 2 * og;
   Scratch<T> partial(pieces * size);
   for (Index group = 0; group < g.groups; ++group) {
     const auto patches = detail::forward_patches(g, x, group);
     parallel_for(pieces, [&](Index piece) {
-      const Index first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
-      const GemmBlocks blocks{og, taps, count};
-      const TransposedRows<T> gradient{dy + first * g.o + group * og, g.o};
+      const Index first = lines * piece / pieces, end = lines * (piece + 1) / pieces;
+      const T* gradient = dy + first * g.ow * g.o + group * og;
       T* out = partial.data() + piece * size;
+      if (turned) return detail::turned_weights<T, Isa>(patches, first, end, gradient, g.o, og, out);
+      const GemmBlocks blocks{og, taps, (end - first) * g.ow};
+      const TransposedRows<T> left{gradient, g.o};
       if (g.pointwise()) {
-        gemm_blocked<T, Isa>(blocks, gradient, MatrixColumns<T, Isa>{x + first * g.c, g.c, false}, out, taps);
+        gemm_blocked<T, Isa>(blocks, left, MatrixColumns<T, Isa>{x + first * g.ow * g.c, g.c, false}, out,
+                             taps);
       } else {
-        gemm_blocked<T, Isa>(blocks, gradient, PatchColumns<T, Isa>{patches, first}, out, taps);
+        gemm_blocked<T, Isa>(blocks, left, PatchColumns<T, Isa>{patches, first * g.ow}, out, taps);
       }
     });
-    detail::add_pieces(pieces, size, partial.data(), dw + group * size);
+    if (turned) {
+      detail::add_transposed<T, Isa>(pieces, taps, og, partial.data(), dw + group * size);
+    } else {
+      detail::add_pieces(pieces, size, partial.data(), dw + group * size);
+    }
   }
 }
 
@@ -167,7 +289,8 @@ void conv2d_visit(const Conv2dGeometry& g, Visit&& visit) {
               if (iy < 0 || iy >= g.h || ix < 0 || ix >= g.w) continue;
               const Index first_c = o / g.group_out() * g.group_in();
               for (Index c = 0; c < g.group_in(); ++c) {
-                visit(((n * g.h + iy) * g.w + ix) * g.c + first_c + c, ((o * g.kh + ky) * g.kw + kx) * g.group_in() + c,
+                visit(((n * g.h + iy) * g.w + ix) * g.c + first_c + c,
+                      ((o * g.kh + ky) * g.kw + kx) * g.group_in() + c,
                       ((n * g.oh + oy) * g.ow + ox) * g.o + o);
               }
             }

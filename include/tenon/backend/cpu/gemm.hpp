@@ -51,19 +51,9 @@ namespace detail {
 // strips of A pass by in the first.
 inline constexpr Index columns_of_block = 256;
 
-// The register tile: with the registers for a row of B it fills the register file, and B is read the less
-// often the more rows there are. Up to one register of columns a taller tile wastes none.
-template <class Isa, bool Narrow>
-struct GemmTile {
-  static constexpr int rows = 6, vectors = 2;
-};
-template <>
-struct GemmTile<Avx512, false> {
-  static constexpr int rows = 6, vectors = 4;
-};
-template <>
-struct GemmTile<Avx512, true> {
-  static constexpr int rows = 16, vectors = 1;
+template <int Rows, int Vectors>
+struct Tile {
+  static constexpr int rows = Rows, vectors = Vectors;
 };
 
 // B as a tile reads it: packed in panels of `columns` columns and at most gemm_depth terms.
@@ -85,13 +75,23 @@ struct Panels {
   }
 };
 
-// Calls use(tile) with the register tile for n columns.
-template <class T, class Isa, class Use>
+// Calls use(tile) with the register tile for n columns. With the registers for a row of B it fills the register
+// file, and B is read the less often the more rows there are. Up to one register of columns a taller tile
+// wastes none. Rows::most_rows is how tall it may be where each row needs a register for its address.
+template <class T, class Isa, class Rows, class Use>
 void with_gemm_tile(Index n, const Use& use) {
   if constexpr (Isa::bytes == 64) {
-    if (n <= lanes_of<T, Isa>) return use(GemmTile<Isa, true>());
+    constexpr Index lanes = lanes_of<T, Isa>;
+    if constexpr (requires { Rows::most_rows; }) {
+      if (n <= lanes) return use(Tile<Rows::most_rows, 1>());
+      if (n <= 2 * lanes) return use(Tile<Rows::most_rows, 2>());
+    } else if (n <= lanes) {
+      return use(Tile<16, 1>());
+    }
+    use(Tile<6, 4>());
+  } else {
+    use(Tile<6, 2>());
   }
-  use(GemmTile<Isa, false>());
 }
 
 template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
@@ -99,6 +99,10 @@ struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
+  // The most terms and columns of a block. Where every term is in a cache line of its own, a strip of A would fill
+  // the first-level cache.
+  static constexpr Index deepest = requires { Rows::scattered; } ? gemm_depth / 2 : gemm_depth;
+  static constexpr Index widest = columns_of_block * gemm_depth / deepest;
 
   const GemmBlocks& g;
   const Rows& a;
@@ -112,12 +116,12 @@ struct BlockedProduct {
     // other.
     const Index threads = thread_count();
     if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
-      const Index wanted = std::min(columns_of_block, g.n / (4 * threads));
+      const Index wanted = std::min(widest, g.n / (4 * threads));
       const Index width = std::max<Index>(1, wanted / columns) * columns;
       parallel_for((g.n + width - 1) / width,
                    [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
     } else {
-      for (Index j0 = 0; j0 < g.n; j0 += columns_of_block) stripe(j0, std::min(columns_of_block, g.n - j0));
+      for (Index j0 = 0; j0 < g.n; j0 += widest) stripe(j0, std::min(widest, g.n - j0));
     }
   }
 
@@ -127,8 +131,8 @@ struct BlockedProduct {
     const Index panels = Packed::count(width), stride = Packed::stride(g.k);
     const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
     Scratch<T> packed(pack ? panels * stride : 0);
-    for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += gemm_depth) {
-      const Index depth = std::min(gemm_depth, g.k - p0);
+    for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += deepest) {
+      const Index depth = std::min(deepest, g.k - p0);
       const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
       parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
         const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
@@ -142,7 +146,7 @@ struct BlockedProduct {
       });
       const T* block = stored ? nullptr : packed.data();
       if constexpr (requires { b.panels; }) {
-        if (ready) block = b.panels + (p0 / gemm_depth * Packed::count(g.n) + j0 / columns) * stride;
+        if (ready) block = b.panels + (p0 / deepest * Packed::count(g.n) + j0 / columns) * stride;
       }
       const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
       const Index grain = g.m * width * depth < 200000
@@ -161,10 +165,11 @@ struct BlockedProduct {
     return false;
   }
 
-  // Whether B is read where it lies: few rows would not repay the copy.
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
-      return b.row(0) && !columns_ready() && g.alpha == 1 && g.n % lanes == 0 && g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
+      if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
+      return (g.n <= columns && b.stride == g.n) || g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
     }
     return false;
   }
@@ -236,7 +241,8 @@ struct BlockedProduct {
 //
 // A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
 // `first` as the tile reads them: in place, or copied to `room` with zeros for the rows that lack. `more`
-// says that as many again come after them.
+// says that as many again come after them. Where there is Rows::scattered, each term of a strip lies in a cache
+// line of its own.
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
@@ -245,8 +251,8 @@ struct BlockedProduct {
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
-  detail::with_gemm_tile<T, Isa>(g.n, [&](auto tile) {
-    detail::BlockedProduct<T, Isa, decltype(tile), Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
+  detail::with_gemm_tile<T, Isa, Rows>(g.n, [&]<class Tile>(Tile) {
+    detail::BlockedProduct<T, Isa, Tile, Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
   });
 }
 
@@ -289,6 +295,8 @@ template <class T>
 struct TransposedRows {
   const T* data;
   Index stride;
+
+  static constexpr bool scattered = true;
 
   struct Reader {
     const T* data;
@@ -343,7 +351,7 @@ class PackedColumns {
  public:
   // b (k,n)
   PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k) : panels_(room(n, k)) {
-    detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&](auto tile) {
       using Packed = detail::Panels<T, Isa, decltype(tile)>;
       const Index across = Packed::count(n), stride = Packed::stride(k);
       parallel_for(across * ((k + gemm_depth - 1) / gemm_depth), [&](Index i) {
@@ -360,7 +368,7 @@ class PackedColumns {
  private:
   static Index room(Index n, Index k) {
     Index values = 0;
-    detail::with_gemm_tile<T, Isa>(n, [&](auto tile) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&](auto tile) {
       using Packed = detail::Panels<T, Isa, decltype(tile)>;
       values = Packed::count(n) * ((k + gemm_depth - 1) / gemm_depth) * Packed::stride(k);
     });

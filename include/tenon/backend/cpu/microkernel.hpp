@@ -93,6 +93,38 @@ struct RowsAnywhere {
   void asked() { step = 0; }
 };
 
+// The same from a table of where rows begin, with the terms of a run `step` apart: rows are windows and runs
+// lie in them, or the rows are taps and the runs are lines of windows.
+template <class T>
+struct RowsInTable {
+  const T* data;
+  const RowRun* runs;
+  const Index* row;
+  Index step;
+
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return row[i] + p * step; }
+  template <int>
+  void ask(Index, Index) const {}
+  void asked() {}
+};
+
+// Windows `stride` apart, with a table of where their terms are: fewer addresses than rows.
+template <class T>
+struct TermsInTable {
+  const T* data;
+  const Index* term;
+  Index stride;
+
+  static constexpr Index length(Index) { return gemm_depth; }
+  const T* from(Index, Index) const { return data; }
+  Index of(Index i, Index p) const { return i * stride + term[p]; }
+  template <int>
+  void ask(Index, Index) const {}
+  void asked() {}
+};
+
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
 

@@ -27,6 +27,13 @@ struct PackedRows {
   void ask(Index, Index) const {}
 };
 
+// In a panel that Winograd's transforms wrote: all runs are whole, so their length is known to the compiler,
+// and what is multiplied lies within reach.
+template <class T, Index Chunk, Index PanelRows>
+struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
+  static constexpr bool whole = true;
+};
+
 // In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
 template <class T>
 struct RowsApart {
@@ -111,9 +118,12 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
+  constexpr bool whole = requires { Left::whole; };
+  if constexpr (!whole) {
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
-    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+    for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
+      for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+    }
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {
@@ -128,7 +138,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   for (Index run = 0, start = 0; start < depth; ++run) {
     left.template ask<Rows>(run, start);
     const T* __restrict a = left.from(run, start);
-    const Index count = std::min(left.length(run), depth - start);
+    const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
     start += count;
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
@@ -142,10 +152,11 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     }
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < Rows; ++r, c += ldc) {
+    asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
-      T* out = c + r * ldc + v * lanes;
+      T* out = c + v * lanes;
       V more;
       if (add) {
         load<T, Isa>(out, more);

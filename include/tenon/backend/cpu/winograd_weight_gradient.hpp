@@ -64,8 +64,9 @@ class WinogradWeightGradient {
       Scratch<T> xs(positions * stride_x), ys(positions * stride_y);
       parallel_ranges(depth, 8, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          for (Index t = begin; t < end; ++t) {
-            transform(start + t, t, depth, xs.data(), stride_x, ys.data(), stride_y);
+          auto place = tiles_.at(start + begin);
+          for (Index t = begin; t < end; ++t, tiles_.step(place)) {
+            transform(place, t, depth, xs.data(), stride_x, ys.data(), stride_y);
           }
         });
       });
@@ -75,8 +76,8 @@ class WinogradWeightGradient {
             for (Index i = 0; i < g_.o; i += Rows) {
               multiply_tile<T, Isa, Rows, Vectors>(
                   depth,
-                  PackedRows<T, 1, row_runs>{ys.data() + p * stride_y + i / row_runs * row_runs * depth +
-                                             i % row_runs},
+                  WholeRuns<T, 1, row_runs>{
+                      {ys.data() + p * stride_y + i / row_runs * row_runs * depth + i % row_runs}},
                   xs.data() + p * stride_x + j * depth, columns, start > first,
                   sums + p * stride_ + i * width_ + j, width_);
             }
@@ -86,10 +87,9 @@ class WinogradWeightGradient {
     }
   }
 
-  // Tile number `tile` as term t of `depth`: xs[position][panel][t][column], ys[position][o/16][t][16].
-  [[gnu::always_inline]] void transform(Index tile, Index t, Index depth, T* xs, Index stride_x, T* ys,
-                                        Index stride_y) const {
-    const auto place = tiles_.at(tile);
+  // The tile at `place` as term t of `depth`: xs[position][panel][t][column], ys[position][o/16][t][16].
+  [[gnu::always_inline]] void transform(const typename WinogradTiles<F>::Place& place, Index t, Index depth,
+                                        T* xs, Index stride_x, T* ys, Index stride_y) const {
     const PictureWindow<T, Isa, F::inputs> in(place.picture, place.y - g_.pad_h, place.x - g_.pad_w, g_.h,
                                               g_.w, g_.c);
     for (Index c = 0; c < g_.c; c += lanes) {
@@ -97,7 +97,9 @@ class WinogradWeightGradient {
       T* to = xs + (c / columns * depth + t) * columns + c % columns;
       in.template transform<F::inputs>(
           x_ + c, [](const V* a, V* b) { F::input(a, b); },
-          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_x); });
+          [&](int r, const V* row) {
+            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_x, stride_x);
+          });
     }
     const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
@@ -105,7 +107,9 @@ class WinogradWeightGradient {
       T* to = ys + (o / row_runs * depth + t) * row_runs + o % row_runs;
       out.template transform<F::inputs>(
           dy_ + o, [](const V* a, V* b) { F::spread(a, b); },
-          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_y); });
+          [&](int r, const V* row) {
+            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_y, stride_y);
+          });
     }
   }
 

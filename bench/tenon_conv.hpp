@@ -43,7 +43,7 @@ class TenonConv {
  private:
   Work work_;
   tenon::Conv2dGeometry g_;
-  std::vector<float> x_, w_, y_;
+  Numbers x_, w_, y_;
 };
 
 }  // namespace bench

@@ -61,16 +61,27 @@ struct Epilogue {
     }
   }
 
-  // The channels from j on that fill a register, and their residual.
-  template <class Isa>
-  [[gnu::always_inline]] void on_register(Index j, const Vec<T, Isa>* more, Vec<T, Isa>& y) const {
+  // The channels from j on that fill a register, at `Count` pixels, and their residuals.
+  template <class Isa, int Count>
+  [[gnu::always_inline]] void on_registers(Index j, const Vec<T, Isa>* more, Vec<T, Isa>* y) const {
     if (bias) {
       Vec<T, Isa> b;
       load<T, Isa>(bias + j, b);
-      y += b;
+#pragma GCC unroll 16
+      for (int k = 0; k < Count; ++k) y[k] += b;
     }
-    if (more) y += *more;
-    if (relu) y = y < 0 ? Vec<T, Isa>{} : y;
+    if (more) {
+#pragma GCC unroll 16
+      for (int k = 0; k < Count; ++k) y[k] += more[k];
+    }
+    if (relu) {
+#pragma GCC unroll 16
+      for (int k = 0; k < Count; ++k) y[k] = y[k] < 0 ? Vec<T, Isa>{} : y[k];
+    }
+  }
+  template <class Isa>
+  [[gnu::always_inline]] void on_register(Index j, const Vec<T, Isa>* more, Vec<T, Isa>& y) const {
+    on_registers<Isa, 1>(j, more, &y);
   }
 };
 

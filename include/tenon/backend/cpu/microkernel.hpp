@@ -27,6 +27,15 @@ struct PackedRows {
   void ask(Index, Index) const {}
 };
 
+// In a panel that Winograd's transforms wrote: all runs are whole, so their length is known to the compiler,
+// and C lies within reach. `far` says that B was not used of late: it is asked for early, since the processor by
+// itself fetches it hardly sooner than it is used.
+template <class T, Index Chunk, Index PanelRows>
+struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
+  static constexpr bool whole = true;
+  bool far = false;
+};
+
 // In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
 template <class T>
 struct RowsApart {
@@ -136,19 +145,19 @@ struct LeaveAsIs {
 
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished.
-// `far` says that a packed B was not used of late: it is asked for early, since the processor by itself fetches
-// it hardly faster than it would be used, and only then.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b,
                                                  Index step, bool add, T* __restrict c, Index ldc,
-                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0,
-                                                 bool far = false) {
+                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
+  constexpr bool whole = requires { Left::whole; };
+  if constexpr (!whole) {
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
-    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+    for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
+      for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+    }
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {
@@ -163,11 +172,11 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   for (Index run = 0, start = 0; start < depth; ++run) {
     left.template ask<Rows>(run, start);
     const T* __restrict a = left.from(run, start);
-    const Index count = std::min(left.length(run), depth - start);
+    const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
     start += count;
-    if (far) {
+    if constexpr (whole) {
       constexpr Index ahead = 8192 / static_cast<Index>(sizeof(T));
-      for (Index q = 0; q < count * Vectors; ++q) __builtin_prefetch(b + ahead + q * lanes);
+      for (Index q = 0; left.far && q < count * Vectors; ++q) __builtin_prefetch(b + ahead + q * lanes);
     }
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
@@ -195,9 +204,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     if (finish) finish->template on_tile<Isa>(i, j, sum);
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < Rows; ++r, c += ldc) {
+    asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store<T, Isa>(sum[r][v], c + r * ldc + v * lanes);
+    for (int v = 0; v < Vectors; ++v) store<T, Isa>(sum[r][v], c + v * lanes);
   }
 }
 

@@ -31,7 +31,10 @@ struct WinogradConvolution {
           stride(winograd_stride(groups * Rows * convolution.in)),
           data_(positions * stride) {
       parallel_for(groups, [&](Index group) {
-        CompiledFor<Isa>::run([&] { convolution.transform_input(first, count, group, data(), stride); });
+        CompiledFor<Isa>::run([&] {
+          const WinogradConvolution copy = convolution;
+          copy.transform_input(first, count, group, data(), stride);
+        });
       });
     }
     T* data() { return data_.data(); }
@@ -51,30 +54,38 @@ struct WinogradConvolution {
     const Index stride_m = winograd_stride(v.groups * Rows * width);
     Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
-      CompiledFor<Isa>::run([&] {
-        for (Index panel = from; panel < to; ++panel) {
-          const T* b = weights.panel(i, panel);
-          for (Index group = 0; group < v.groups; ++group) {
-            multiply_tile<T, Isa, Rows, Vectors>(
-                in, PackedRows<T, row_runs, Rows>{v.data() + i * v.stride + group * Rows * in}, b, columns,
-                false, m.data() + i * stride_m + group * Rows * width + (panel - from) * columns, width,
-                static_cast<const LeaveAsIs*>(nullptr), 0, 0, far && group == 0);
-          }
-        }
-      });
+      const T* transformed = v.data() + i * v.stride;
+      T* to_m = m.data() + i * stride_m;
+      for (Index panel = from; panel < to; ++panel) {
+        CompiledFor<Isa>::run([&] {
+          multiply(v.groups, in, transformed, weights.panel(i, panel), far, to_m + (panel - from) * columns,
+                   width);
+        });
+      }
     });
     parallel_for(v.groups, [&](Index group) {
-      CompiledFor<Isa>::run(
-          [&] { transform_output(v.first, v.count, group, m.data(), stride_m, width, first_out, channels); });
+      CompiledFor<Isa>::run([&] {
+        const WinogradConvolution copy = *this;
+        copy.transform_output(v.first, v.count, group, m.data(), stride_m, width, first_out, channels);
+      });
     });
   }
 
  private:
+  // One position: V (groups of Rows tiles, depth) times a panel of weights.
+  [[gnu::always_inline]] static void multiply(Index groups, Index depth, const T* v, const T* panel, bool far,
+                                              T* m, Index width) {
+    for (Index group = 0; group < groups; ++group, v += Rows * depth, m += Rows * width) {
+      multiply_tile<T, Isa, Rows, Vectors>(depth, WholeRuns<T, row_runs, Rows>{{v}, far && group == 0}, panel,
+                                           columns, false, m, width);
+    }
+  }
+
   [[gnu::always_inline]] void transform_input(Index first, Index count, Index group, T* v,
                                               Index stride) const {
     T* panel = v + group * Rows * in;
-    for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const auto place = tiles.at(first + group * Rows + i);
+    auto place = tiles.at(first + group * Rows);
+    for (Index i = 0; i < Rows && group * Rows + i < count; ++i, tiles.step(place)) {
       const PictureWindow<T, Isa, F::inputs> window(place.picture, place.y - pad_h, place.x - pad_w, h, w,
                                                     in);
       for (Index c = 0; c < in; c += lanes) {
@@ -82,7 +93,9 @@ struct WinogradConvolution {
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
         window.template transform<F::inputs>(
             x + c, [](const V* a, V* b) { F::input(a, b); },
-            [&](int r, int s, const V& value) { store<T, Isa>(value, to + (r * F::inputs + s) * stride); });
+            [&](int r, const V* row) {
+              store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride, stride);
+            });
       }
     }
   }
@@ -90,21 +103,26 @@ struct WinogradConvolution {
   [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m,
                                                Index stride, Index width, Index first_out,
                                                Index channels) const {
-    for (Index i = 0; i < Rows && group * Rows + i < count; ++i) {
-      const auto place = tiles.at(first + group * Rows + i);
+    auto place = tiles.at(first + group * Rows);
+    for (Index i = 0; i < Rows && group * Rows + i < count; ++i, tiles.step(place)) {
       const PictureWindow<T, Isa, F::outputs> window(place.picture, place.y, place.x, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
       for (Index o = 0; o < channels; o += lanes) {
         window.template ask_below<true>(y + first_out + o, F::outputs);
         V values[F::outputs * F::outputs];
         apply_both_ways<F::inputs, F::outputs, V>(
-            [&](int r, int s, V& v) { load<T, Isa>(from + (r * F::inputs + s) * stride + o, v); },
+            [&](int s, V* column) {
+              load_apart<T, Isa, F::inputs>(from + s * stride + o, F::inputs * stride, column);
+            },
             [](const V* a, V* b) { F::output(a, b); },
-            [&](int r, int s, const V& v) { values[r * F::outputs + s] = v; });
+            [&](int r, const V* row) {
+#pragma GCC unroll 4
+              for (int s = 0; s < F::outputs; ++s) values[r * F::outputs + s] = row[s];
+            });
         V more[F::outputs * F::outputs];
         if (finish.residual) window.read(finish.residual + first_out + o, more);
-        for (int k = 0; k < F::outputs * F::outputs; ++k)
-          finish.template on_register<Isa>(first_out + o, finish.residual ? more + k : nullptr, values[k]);
+        finish.template on_registers<Isa, F::outputs * F::outputs>(first_out + o,
+                                                                   finish.residual ? more : nullptr, values);
         window.write(values, y + first_out + o);
       }
     }

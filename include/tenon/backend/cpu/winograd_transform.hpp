@@ -101,17 +101,15 @@ struct Winograd4 {
   }
 };
 
-// Applies `line` (From → To values) to the columns and then to the rows of a square. read(y, x, V&) gives the
-// values in, write(y, x, const V&) takes those out, one column or row at a time: more would not stay in
-// registers.
+// Applies `line` (From → To values) to the columns and then to the rows of a square. read(x, V*) gives the
+// values of a column, write(y, const V*) takes those of a row.
 template <int From, int To, class V, class Read, class Line, class Write>
 [[gnu::always_inline]] inline void apply_both_ways(const Read& read, const Line& line, const Write& write) {
   V half[To * From];
 #pragma GCC unroll 6
   for (int x = 0; x < From; ++x) {
     V column[From], result[To];
-#pragma GCC unroll 6
-    for (int y = 0; y < From; ++y) read(y, x, column[y]);
+    read(x, column);
     line(column, result);
 #pragma GCC unroll 6
     for (int y = 0; y < To; ++y) half[y * From + x] = result[y];
@@ -120,16 +118,21 @@ template <int From, int To, class V, class Read, class Line, class Write>
   for (int y = 0; y < To; ++y) {
     V row[To];
     line(half + y * From, row);
-#pragma GCC unroll 6
-    for (int x = 0; x < To; ++x) write(y, x, row[x]);
+    write(y, row);
   }
 }
 
 // The same between two arrays.
 template <int From, int To, class V, class Line>
 [[gnu::always_inline]] inline void apply_both_ways(const V* in, V* out, const Line& line) {
-  apply_both_ways<From, To, V>([&](int y, int x, V& v) { v = in[y * From + x]; }, line,
-                               [&](int y, int x, const V& v) { out[y * To + x] = v; });
+  apply_both_ways<From, To, V>(
+      [&](int x, V* column) {
+        for (int y = 0; y < From; ++y) column[y] = in[y * From + x];
+      },
+      line,
+      [&](int y, const V* row) {
+        for (int x = 0; x < To; ++x) out[y * To + x] = row[x];
+      });
 }
 
 }  // namespace tenon::cpu

@@ -1,5 +1,8 @@
 // The gradient of a 3×3 convolution's weights by Winograd's method: one matrix product a position, which sums
 // over the tiles.
+//
+// The transformed gradient dU is four times as large as the gradient dw. So dU never exists as a whole: of a
+// block of tiles, a register tile of dU is made for all positions, turned into taps, and those are added up.
 #pragma once
 
 #include "tenon/backend/cpu/gemm.hpp"
@@ -7,8 +10,7 @@
 
 namespace tenon::cpu {
 
-// dw (O,3,3,C) from x (n,h,w,C) and dy (n,oh,ow,O). The transformed gradient dU is summed over fixed runs of
-// tiles and then over the runs in order.
+// dw (O,3,3,C) from x (n,h,w,C) and dy (n,oh,ow,O), channels in multiples of 16.
 template <class T, class Isa, class F, int Rows, int Vectors>
 class WinogradWeightGradient {
  public:
@@ -17,95 +19,124 @@ class WinogradWeightGradient {
   static constexpr Index columns = Vectors * lanes;
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
-      : g_(geometry),
-        x_(x_data),
-        dy_(dy_data),
-        tiles_(g_.n, g_.oh, g_.ow),
-        width_((g_.c + columns - 1) / columns * columns),
-        stride_(winograd_stride(g_.o * width_)) {}
+      : g_(geometry), x_(x_data), dy_(dy_data), tiles_(g_.n, g_.oh, g_.ow) {}
 
+  // Fixed runs of tiles are summed each for itself and then in order, unless the panels are enough to share
+  // out.
   void run(T* dw) const {
-    const Index size = positions * stride_;
-    const Index pieces = fixed_pieces(tiles_.count(), 64, std::clamp<Index>((Index{1} << 20) / size, 1, 16));
-    Scratch<T> sums(pieces * size);
+    const Index size = g_.o * 9 * g_.c;
+    const Index pieces =
+        fixed_pieces(tiles_.count(), most, std::clamp<Index>((Index{1} << 18) / size, 1, 16));
+    Scratch<T> others((pieces - 1) * size);
     parallel_for(pieces, [&](Index piece) {
-      const Index first = tiles_.count() * piece / pieces, last = tiles_.count() * (piece + 1) / pieces;
-      accumulate(first, last, sums.data() + piece * size);
+      const Index first = tiles_.count() * piece / pieces,
+                  count = tiles_.count() * (piece + 1) / pieces - first;
+      const Index blocks = (count + most - 1) / most;
+      T* sum = piece == 0 ? dw : others.data() + (piece - 1) * size;
+      for (Index b = 0; b < blocks; ++b) {
+        const Index start = count * b / blocks;
+        Terms terms(*this, first + start, count * (b + 1) / blocks - start);
+        accumulate(terms, b > 0, sum);
+      }
     });
-    parallel_for(g_.o, [&](Index o) {
-      CompiledFor<Isa>::run([&] {
-        for (Index c = 0; c < g_.c; c += lanes) {
-          V u[positions], taps[9];
-          for (int p = 0; p < positions; ++p) {
-            const T* from = sums.data() + p * stride_ + o * width_ + c;
-            load<T, Isa>(from, u[p]);
-            for (Index piece = 1; piece < pieces; ++piece) {
-              V more;
-              load<T, Isa>(from + piece * size, more);
-              u[p] += more;
-            }
-          }
-          apply_both_ways<F::inputs, 3>(u, taps, [](const V* a, V* b) { F::gather(a, b); });
-          for (int k = 0; k < 9; ++k) store<T, Isa>(taps[k], dw + (o * 9 + k) * g_.c + c);
-        }
-      });
+    parallel_ranges(size, Index{1} << 14, [&](Index begin, Index end) {
+      for (Index piece = 1; piece < pieces; ++piece) {
+        const T* more = others.data() + (piece - 1) * size;
+        for (Index i = begin; i < end; ++i) dw[i] += more[i];
+      }
     });
   }
 
  private:
   using V = Vec<T, Isa>;
 
-  // dU = Σ over tiles of (A dy Aᵀ)ᵀ (Bᵀ x B), block by block: long enough that dU is not read too often.
-  void accumulate(Index first, Index last, T* sums) const {
-    const Index most = std::clamp<Index>(2 * std::max(g_.c, g_.o), 32, 256);
-    for (Index start = first; start < last; start += most) {
-      const Index depth = std::min(most, last - start);
-      const Index stride_x = winograd_stride(depth * width_), stride_y = winograd_stride(depth * g_.o);
-      Scratch<T> xs(positions * stride_x), ys(positions * stride_y);
-      parallel_ranges(depth, 8, [&](Index begin, Index end) {
+  // Tiles at a time: a panel of their operands stays in the second-level cache.
+  static constexpr Index most = 96;
+
+  // The transformed tiles [start, start + count), the terms of the sums: x[position][panel][term][column] and
+  // y[position][o/16][term][16].
+  struct Terms {
+    Terms(const WinogradWeightGradient& of, Index start, Index terms)
+        : count(terms),
+          stride_x(winograd_stride(terms * of.g_.c)),
+          stride_y(winograd_stride(terms * of.g_.o)),
+          x(positions * stride_x),
+          y(positions * stride_y) {
+      parallel_ranges(count, 8, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          for (Index t = begin; t < end; ++t) {
-            transform(start + t, t, depth, xs.data(), stride_x, ys.data(), stride_y);
-          }
-        });
-      });
-      parallel_for(positions, [&](Index p) {
-        CompiledFor<Isa>::run([&] {
-          for (Index j = 0; j < width_; j += columns) {
-            for (Index i = 0; i < g_.o; i += Rows) {
-              multiply_tile<T, Isa, Rows, Vectors>(
-                  depth,
-                  PackedRows<T, 1, row_runs>{ys.data() + p * stride_y + i / row_runs * row_runs * depth +
-                                             i % row_runs},
-                  xs.data() + p * stride_x + j * depth, columns, start > first,
-                  sums + p * stride_ + i * width_ + j, width_);
-            }
-          }
+          auto place = of.tiles_.at(start + begin);
+          for (Index t = begin; t < end; ++t, of.tiles_.step(place)) of.transform(place, t, *this);
         });
       });
     }
+
+    const Index count, stride_x, stride_y;
+    Scratch<T> x, y;
+  };
+
+  // dw = the terms' part of it, or +=.
+  void accumulate(Terms& terms, bool add, T* dw) const {
+    const Index down = g_.o / Rows;
+    parallel_for(down * (g_.c / columns), [&](Index job) {
+      const Index o = job % down * Rows, c = job / down * columns;
+      CompiledFor<Isa>::run([&] {
+        alignas(V) T u[positions * Rows * columns];  // Σ over the terms of (A dy Aᵀ)ᵀ (Bᵀ x B)
+        const T* x = terms.x.data() + c * terms.count;
+        const T* y = terms.y.data() + o / row_runs * row_runs * terms.count + o % row_runs;
+        for (Index p = 0; p < positions; ++p, x += terms.stride_x, y += terms.stride_y) {
+          multiply_tile<T, Isa, Rows, Vectors>(terms.count, WholeRuns<T, 1, row_runs>{{y}}, x, columns, false,
+                                               u + p * Rows * columns, columns);
+        }
+        for (Index i = 0; i < Rows; ++i) {
+          for (Index j = 0; j < columns; j += lanes)
+            gather(u + i * columns + j, add, dw + (o + i) * 9 * g_.c + c + j);
+        }
+      });
+    });
   }
 
-  // Tile number `tile` as term t of `depth`: xs[position][panel][t][column], ys[position][o/16][t][16].
-  [[gnu::always_inline]] void transform(Index tile, Index t, Index depth, T* xs, Index stride_x, T* ys,
-                                        Index stride_y) const {
-    const auto place = tiles_.at(tile);
+  // A register of channels of dU to its nine taps of dw.
+  [[gnu::always_inline]] void gather(const T* from, bool add, T* dw) const {
+    V taps[9];
+    apply_both_ways<F::inputs, 3, V>(
+        [&](int s, V* column) {
+          load_apart<T, Isa, F::inputs>(from + s * Rows * columns, F::inputs * Rows * columns, column);
+        },
+        [](const V* a, V* b) { F::gather(a, b); },
+        [&](int r, const V* row) {
+          for (int s = 0; s < 3; ++s) taps[r * 3 + s] = row[s];
+        });
+    for (int k = 0; k < 9; ++k) {
+      V before{};
+      if (add) load<T, Isa>(dw + k * g_.c, before);
+      store<T, Isa>(before + taps[k], dw + k * g_.c);
+    }
+  }
+
+  // The tile at `place` as term t.
+  [[gnu::always_inline]] void transform(const typename WinogradTiles<F>::Place& place, Index t,
+                                        Terms& terms) const {
+    const Index depth = terms.count, stride_x = terms.stride_x, stride_y = terms.stride_y;
     const PictureWindow<T, Isa, F::inputs> in(place.picture, place.y - g_.pad_h, place.x - g_.pad_w, g_.h,
                                               g_.w, g_.c);
     for (Index c = 0; c < g_.c; c += lanes) {
       in.template ask_below<false>(x_ + c, F::outputs);
-      T* to = xs + (c / columns * depth + t) * columns + c % columns;
+      T* to = terms.x.data() + (c / columns * depth + t) * columns + c % columns;
       in.template transform<F::inputs>(
           x_ + c, [](const V* a, V* b) { F::input(a, b); },
-          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_x); });
+          [&](int r, const V* row) {
+            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_x, stride_x);
+          });
     }
     const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
       out.template ask_below<false>(dy_ + o, F::outputs);
-      T* to = ys + (o / row_runs * depth + t) * row_runs + o % row_runs;
+      T* to = terms.y.data() + (o / row_runs * depth + t) * row_runs + o % row_runs;
       out.template transform<F::inputs>(
           dy_ + o, [](const V* a, V* b) { F::spread(a, b); },
-          [&](int r, int s, const V& v) { store<T, Isa>(v, to + (r * F::inputs + s) * stride_y); });
+          [&](int r, const V* row) {
+            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_y, stride_y);
+          });
     }
   }
 
@@ -113,7 +144,6 @@ class WinogradWeightGradient {
   const T* x_;
   const T* dy_;
   WinogradTiles<F> tiles_;
-  Index width_, stride_;
 };
 
 }  // namespace tenon::cpu

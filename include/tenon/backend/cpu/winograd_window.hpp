@@ -20,14 +20,38 @@ struct WinogradTiles {
         across((out_w + F::outputs - 1) / F::outputs) {}
   Index count() const { return n * down * across; }
 
-  // Where tile number `tile` has its first output.
+  // Where a tile has its first output. Stepping to the next one takes no division.
   struct Place {
     Index picture, y, x;
   };
   Place at(Index tile) const {
     return {tile / (across * down), tile / across % down * F::outputs, tile % across * F::outputs};
   }
+  void step(Place& p) const {
+    p.x += F::outputs;
+    if (p.x < across * F::outputs) return;
+    p.x = 0;
+    p.y += F::outputs;
+    if (p.y < down * F::outputs) return;
+    p.y = 0;
+    ++p.picture;
+  }
 };
+
+// Registers that are `step` values apart in memory. The first address is hidden from the compiler: it would
+// rather work out all the addresses of a square beforehand, for which there are not enough registers.
+template <class T, class Isa, int Count>
+[[gnu::always_inline]] inline void load_apart(const T* from, Index step, Vec<T, Isa>* values) {
+  asm("" : "+r"(from));
+#pragma GCC unroll 6
+  for (int i = 0; i < Count; ++i) load<T, Isa>(from + i * step, values[i]);
+}
+template <class T, class Isa, int Count>
+[[gnu::always_inline]] inline void store_apart(const Vec<T, Isa>* values, T* to, Index step) {
+  asm("" : "+r"(to));
+#pragma GCC unroll 6
+  for (int i = 0; i < Count; ++i) store<T, Isa>(values[i], to + i * step);
+}
 
 // Reads or writes a square window of a picture batch, one register of channels a pixel; outside it is zero.
 template <class T, class Isa, int Size>
@@ -64,26 +88,31 @@ struct PictureWindow {
       for (Index s = left; s < right; ++s) load<T, Isa>(first + r * row + s * pixel, values[r * Size + s]);
     }
   }
-  // The transform of the window by `line` (Size → To values), to write(y, x, value). With pixels outside it
-  // goes through a table of addresses, which has a register of zeros for those.
+  // The transform of the window by `line` (Size → To values), to write(y, const V* row). A window with pixels
+  // outside is copied first, with zeros for those.
   template <int To, class Line, class Write>
   [[gnu::always_inline]] void transform(const T* data, const Line& line, const Write& write) const {
     using V = Vec<T, Isa>;
-    const T* first = data + start;
-    if (whole()) {
-      return apply_both_ways<Size, To, V>(
-          [&](int r, int s, V& v) { load<T, Isa>(first + r * row + s * pixel, v); }, line, write);
+    const T* from = data + start;
+    Index down = row, across = pixel;
+    alignas(V) T copy[Size * Size * lanes_of<T, Isa>];
+    if (!whole()) {
+      copy_padded(from, copy);
+      from = copy;
+      down = Size * lanes_of<T, Isa>;
+      across = lanes_of<T, Isa>;
     }
-    alignas(64) static constexpr T zeros[lanes_of<T, Isa>] = {};
-    const T* table[Size * Size];
+    apply_both_ways<Size, To, V>(
+        [&](int s, V* column) { load_apart<T, Isa, Size>(from + s * across, down, column); }, line, write);
+  }
+  [[gnu::always_inline]] void copy_padded(const T* from, T* to) const {
     for (Index r = 0; r < Size; ++r) {
-      for (Index s = 0; s < Size; ++s) {
-        const bool inside = r >= top && r < bottom && s >= left && s < right;
-        table[r * Size + s] = inside ? first + r * row + s * pixel : zeros;
+      for (Index s = 0; s < Size; ++s, to += lanes_of<T, Isa>) {
+        Vec<T, Isa> v{};
+        if (r >= top && r < bottom && s >= left && s < right) load<T, Isa>(from + r * row + s * pixel, v);
+        store<T, Isa>(v, to);
       }
     }
-    apply_both_ways<Size, To, V>([&](int r, int s, V& v) { load<T, Isa>(table[r * Size + s], v); }, line,
-                                 write);
   }
   // Asks for the first `count`² pixels below this window, which the windows of the next row will want. The
   // processor's prefetchers do not see such a pattern: without this, memory decides the speed.
@@ -96,16 +125,18 @@ struct PictureWindow {
   }
   [[gnu::always_inline]] void write(const Vec<T, Isa>* values, T* data) const {
     T* first = data + start;
-    if (whole()) {
+    const bool all = whole();
 #pragma GCC unroll 6
-      for (Index r = 0; r < Size; ++r) {
-#pragma GCC unroll 6
-        for (Index s = 0; s < Size; ++s) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
+    for (int r = 0; r < Size; ++r) {
+      if (all) {
+        store_apart<T, Isa, Size>(values + r * Size, first + r * row, pixel);
+        continue;
       }
-      return;
-    }
-    for (Index r = top; r < bottom; ++r) {
-      for (Index s = left; s < right; ++s) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
+      if (r < top || r >= bottom) continue;
+#pragma GCC unroll 6
+      for (int s = 0; s < Size; ++s) {
+        if (s >= left && s < right) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
+      }
     }
   }
 };

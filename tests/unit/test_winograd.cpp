@@ -45,7 +45,8 @@ ConvResults<float> winograd(const Conv2dGeometry& g, const ConvOperands<float>& 
                             const cpu::Epilogue<float>& finish) {
   auto out = testing::poisoned_results(in);
   cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), finish, out.y.data());
-  cpu::winograd_backward_data<float, Isa, F>(g, in.dy.data(), in.w.data(), out.dx.data());
+  cpu::winograd_backward_data<float, Isa, F>(g, in.dy.data(), in.w.data(), cpu::Epilogue<float>{},
+                                             out.dx.data());
   cpu::winograd_backward_weights<float, Isa, F>(g, in.x.data(), in.dy.data(), out.dw.data());
   return out;
 }
@@ -132,7 +133,8 @@ TEST_CASE("convolution: the model of costs picks what suits the shape") {
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 64, 64, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 14, 14, 256, 256, 1, 1)).best() == ConvMethod::winograd4);
-  CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::gemm);
+  CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd2);
+  CHECK(cpu::conv_costs(geometry(1, 3, 3, 512, 512, 1, 1)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() ==
         ConvMethod::gemm);  // 24 channels do not fit
 }

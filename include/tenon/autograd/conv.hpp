@@ -94,6 +94,22 @@ void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, c
   }
 }
 
+// Adds the gradient to that of x: in one pass where the backend has it so and something is there already.
+template <class T, class D>
+void conv2d_add_backward_data(const Conv2dGeometry& g, const Tensor<T, D>& dy, const Tensor<T, D>& weight,
+                              Var<T, D> x) {
+  Tensor<T, D> dx(x.shape());
+  const T* none = nullptr;
+  if constexpr (requires { Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), none, dx.data()); }) {
+    if (const Tensor<T, D> so_far = x.grad(); so_far.defined()) {
+      Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), so_far.data(), dx.data());
+      return x.set_grad(std::move(dx));
+    }
+  }
+  Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), dx.data());
+  x.accumulate(std::move(dx));
+}
+
 }  // namespace detail
 
 // x (N,H,W,C), weight (O,KH,KW,C/groups), bias (O) or undefined -> (N,H',W',O),
@@ -122,9 +138,7 @@ Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& b
       }
     }
     if (x.requires_grad()) {
-      Tensor<T, D> dx(x.shape());
-      Backend<D>::conv2d_backward_data(g, dy.data(), weight.value().data(), dx.data());
-      x.accumulate(std::move(dx));
+      detail::conv2d_add_backward_data(g, dy, weight.value(), x);
     }
     if (weight.requires_grad()) {
       Tensor<T, D> dw(weight.shape());

@@ -46,7 +46,8 @@ struct ConvCosts {
   }
 };
 
-inline ConvCosts conv_costs(const Conv2dGeometry& g) {
+// `kept` says that the weights need no preparation, only to be read from memory.
+inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
   constexpr double multiply_adds = 1e8, cached = 5e7,
                    far = 2e7;  // a millisecond: products, bytes within reach, bytes
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
@@ -55,7 +56,8 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
     const double positions = (m + 2) * (m + 2), c = static_cast<double>(g.c), o = static_cast<double>(g.o);
     const Index count = g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m);
     const double tiles = static_cast<double>((count + 7) / 8 * 8);  // a register tile has eight
-    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + c * o * 6 / cached);
+    const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
+    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + weights);
   };
   // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy some of what they read.
   const double filled =
@@ -63,7 +65,8 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g) {
   const double patches = products / static_cast<double>(g.group_out()),
                values = static_cast<double>(g.n * (g.h * g.w * g.c + g.oh * g.ow * g.o));
   const double blocks = static_cast<double>((g.n + 15) / 16 * 16) / static_cast<double>(g.n);
-  return {.gemm = products * filled / multiply_adds + (g.pointwise() ? 0 : patches * 4 / cached),
+  const double packing = kept ? 0 : static_cast<double>(g.o * g.taps()) * 8 / cached;
+  return {.gemm = products * filled / multiply_adds + packing + (g.pointwise() ? 0 : patches * 4 / cached),
           .winograd2 = winograd(2),
           .winograd4 = winograd(4),
           .lanes = conv_lanes_fits(g) ? blocks * (products / 0.8 / multiply_adds + values * 4 / far)
@@ -83,8 +86,8 @@ inline std::optional<Conv2dGeometry> mergeable_groups(const Conv2dGeometry& g) {
 
 // Calls use(isa, method). Winograd's rounding error is for float to bear, not for double.
 template <class T, class Use>
-void with_conv_method(const Conv2dGeometry& g, const Use& use) {
-  ConvCosts costs = conv_costs(g);
+void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
+  ConvCosts costs = conv_costs(g, kept);
   if constexpr (!std::same_as<T, float>)
     costs.winograd2 = costs.winograd4 = std::numeric_limits<double>::infinity();
   with_best_isa([&](auto isa) { use(isa, costs.best()); });
@@ -100,7 +103,7 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
     merge_group_weights(g, *merged, w.data, weights.data());
     return conv2d_forward<T>(*merged, x, weights.data(), finish, y);
   }
-  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, w.forms != nullptr, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w.data, finish, y);
     if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w.data, finish, y);
@@ -112,24 +115,33 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
   });
 }
 
+// dx = the gradient + `more`, of dx's shape, where that is not null: what other users of x have added so far.
 template <class T>
-void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, const T* more, T* dx) {
   if (const auto merged = detail::mergeable_groups(g)) {
     Scratch<T> weights(merged->o * merged->taps());
     merge_group_weights(g, *merged, w, weights.data());
-    return conv2d_backward_data<T>(*merged, dy, weights.data(), dx);
+    return conv2d_backward_data<T>(*merged, dy, weights.data(), more, dx);
   }
-  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
-    if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
-      return conv2d_backward_data_lanes<T, Isa>(g, dy, w, dx);
-    }
-    if (method == ConvMethod::depthwise) return conv2d_backward_data_depthwise<T, Isa>(g, dy, w, dx);
+    const Epilogue<T> add{.residual = more, .row = g.c};
     if constexpr (std::same_as<T, float>) {
-      if (method == ConvMethod::winograd2) return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, dx);
-      if (method == ConvMethod::winograd4) return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, dx);
+      if (method == ConvMethod::winograd2)
+        return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, add, dx);
+      if (method == ConvMethod::winograd4)
+        return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, add, dx);
     }
-    conv2d_backward_data_gemm<T, Isa>(g, dy, w, dx);
+    if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
+      conv2d_backward_data_lanes<T, Isa>(g, dy, w, dx);
+    } else if (method == ConvMethod::depthwise) {
+      conv2d_backward_data_depthwise<T, Isa>(g, dy, w, dx);
+    } else if (g.pointwise()) {
+      return conv2d_backward_data_pointwise<T, Isa>(g, dy, w, add, dx);
+    } else {
+      conv2d_backward_data_gemm<T, Isa>(g, dy, w, dx);
+    }
+    if (more) zip(fn::Add{}, dx, more, dx, g.n * g.h * g.w * g.c);
   });
 }
 
@@ -140,7 +152,7 @@ void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T
     conv2d_backward_weights<T>(*merged, x, dy, weights.data());
     return split_group_weights(g, *merged, weights.data(), dw);
   }
-  detail::with_conv_method<T>(g, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     if (method == ConvMethod::lanes) return conv2d_backward_weights_lanes<T, Isa>(g, x, dy, dw);
     if (method == ConvMethod::depthwise) return conv2d_backward_weights_depthwise<T, Isa>(g, x, dy, dw);

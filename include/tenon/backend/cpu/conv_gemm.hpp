@@ -181,16 +181,19 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
   }
 }
 
+// dx = finish(dy·w), of a convolution with a 1×1 window.
+template <class T, class Isa, class Finish>
+void conv2d_backward_data_pointwise(const Conv2dGeometry& g, const T* dy, const T* w, const Finish& finish, T* dx) {
+  gemm_blocked<T, Isa>({g.n * g.h * g.w, g.c, g.o}, MatrixRows<T>{dy, g.o},
+                       MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c, finish);
+}
+
 // dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same
 // taps; each such phase is an ordinary stride-1 convolution of dy, so nothing is multiplied by a stride's
 // zeros.
 template <class T, class Isa>
 void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   const Index cg = g.group_in(), og = g.group_out();
-  if (g.pointwise()) {
-    return gemm_blocked<T, Isa>({g.n * g.h * g.w, g.c, g.o}, MatrixRows<T>{dy, g.o},
-                                MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c);
-  }
   for (Index phase = 0; phase < g.stride_h * g.stride_w; ++phase) {
     const Index py = phase / g.stride_w, px = phase % g.stride_w;
     const Index grid_h = (g.h - py + g.stride_h - 1) / g.stride_h,

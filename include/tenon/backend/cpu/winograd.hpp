@@ -69,12 +69,12 @@ void winograd_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<
   detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, x, w, false, finish, y);
 }
 
-template <class T, class Isa, class F>
-void winograd_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+template <class T, class Isa, class F, class Finish>
+void winograd_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, const Finish& finish, T* dx) {
   if (Isa::bytes == 64 && g.c <= lanes_of<T, Isa>) {
-    return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, dy, w, true, Epilogue<T>{}, dx);
+    return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, dy, w, true, finish, dx);
   }
-  detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, dy, w, true, Epilogue<T>{}, dx);
+  detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, dy, w, true, finish, dx);
 }
 
 template <class T, class Isa, class F>

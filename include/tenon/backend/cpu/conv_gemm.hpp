@@ -243,29 +243,35 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
 }
 
 // dw summed over fixed runs of output lines and then over the runs in order: as dyᵀ·patches(x), or turned, as
-// patches(x)ᵀ·dy, where dy lies as the tile wants its right operand and the patches need no packing. That the
-// sum must then be transposed costs more than it saves for few positions; and a 1×1 window has no patches.
+// patches(x)ᵀ·dy, where dy lies as the tile wants its right operand and patches need no packing. That the sum must
+// then be transposed costs more than it saves for few positions. With a 1×1 window the narrower of x and dy is on
+// the right: the other one is read in place.
 template <class T, class Isa>
 void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
   const Index lines = g.n * g.oh, og = g.group_out(), taps = g.taps(), size = og * taps;
   const Index at_most = std::clamp<Index>((Index{1} << 22) / size, 1, std::clamp<Index>(lines, 1, 16));
   const Index pieces = fixed_pieces(lines * g.ow, 1024, at_most);
-  const bool turned = g.kh * g.kw > 1 && lines * g.ow >= 2 * og;
+  const bool turned = g.pointwise() ? taps > og && lines * g.ow >= 16 * og
+                                    : g.kh * g.kw > 1 && lines * g.ow >= 2 * og;
   Scratch<T> partial(pieces * size);
   for (Index group = 0; group < g.groups; ++group) {
     const auto patches = detail::forward_patches(g, x, group);
     parallel_for(pieces, [&](Index piece) {
-      const Index first = lines * piece / pieces, end = lines * (piece + 1) / pieces;
+      const Index first = lines * piece / pieces, end = lines * (piece + 1) / pieces, rows = (end - first) * g.ow;
+      const T* pixels = x + first * g.ow * g.c;  // of a pointwise convolution
       const T* gradient = dy + first * g.ow * g.o + group * og;
       T* out = partial.data() + piece * size;
-      if (turned) return detail::turned_weights<T, Isa>(patches, first, end, gradient, g.o, og, out);
-      const GemmBlocks blocks{og, taps, (end - first) * g.ow};
-      const TransposedRows<T> left{gradient, g.o};
-      if (g.pointwise()) {
-        gemm_blocked<T, Isa>(blocks, left, MatrixColumns<T, Isa>{x + first * g.ow * g.c, g.c, false}, out,
-                             taps);
+      if (g.pointwise() && turned) {
+        gemm_blocked<T, Isa>({taps, og, rows}, TransposedRows<T>{pixels, g.c},
+                             MatrixColumns<T, Isa>{gradient, g.o, false}, out, og);
+      } else if (g.pointwise()) {
+        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T>{gradient, g.o},
+                             MatrixColumns<T, Isa>{pixels, g.c, false}, out, taps);
+      } else if (turned) {
+        detail::turned_weights<T, Isa>(patches, first, end, gradient, g.o, og, out);
       } else {
-        gemm_blocked<T, Isa>(blocks, left, PatchColumns<T, Isa>{patches, first * g.ow}, out, taps);
+        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T>{gradient, g.o},
+                             PatchColumns<T, Isa>{patches, first * g.ow}, out, taps);
       }
     });
     if (turned) {

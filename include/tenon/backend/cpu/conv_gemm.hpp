@@ -204,15 +204,18 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
     const Index taps = static_cast<Index>(ys.taps.size() * xs.taps.size());
     const Index rows = g.n * grid_h * grid_w;
     const bool whole = g.stride_h == 1 && g.stride_w == 1;  // the phase is all of dx
-    Scratch<T> part(whole ? 1 : rows * g.c), turned(std::max<Index>(1, taps * og * cg));
+    Scratch<T> part(whole || taps == 0 ? 1 : rows * g.c), turned(std::max<Index>(1, taps * og * cg));
     T* out = whole ? dx : part.data();
-    if (taps == 0) std::fill_n(out, rows * g.c, T(0));
+    if (whole && taps == 0) std::fill_n(dx, rows * g.c, T(0));
     // Lines [begin, end) of the phase, `count` channels from `first`, to where they belong.
     const auto spread = [&](Index begin, Index end, Index first, Index count) {
       for (Index r = begin; r < end && !whole; ++r) {
         T* line = dx + ((r / grid_h * g.h + py + r % grid_h * g.stride_h) * g.w + px) * g.c + first;
         const T* in = out + r * grid_w * g.c + first;
-        for (Index q = 0; q < grid_w; ++q) std::copy_n(in + q * g.c, count, line + q * g.stride_w * g.c);
+        for (Index q = 0; q < grid_w; ++q) {
+          T* to = line + q * g.stride_w * g.c;
+          taps == 0 ? std::fill_n(to, count, T(0)) : std::copy_n(in + q * g.c, count, to);
+        }
       }
     };
     const bool by_lines = taps > 0 && detail::by_lines(taps * og, cg);

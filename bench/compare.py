@@ -46,7 +46,7 @@ here = Path(__file__).resolve().parent
 # threads stay where they are.
 environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
 environment |= {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296",
-                "OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+                "OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "TENON_BIND_THREADS": "1"}
 processors = sorted(os.sched_getaffinity(0))
 rows = []
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tenon/core/affinity.hpp"
 #include "tenon/core/shape.hpp"
 
 #if defined(__x86_64__)
@@ -62,7 +63,7 @@ class ThreadPool {
   }
 
  private:
-  ThreadPool() = default;
+  ThreadPool() { detail::bind_thread(0); }
 
   void announce() {
     generation_.fetch_add(1);
@@ -90,6 +91,7 @@ class ThreadPool {
   }
 
   void serve(int id, unsigned seen) {
+    detail::bind_thread(static_cast<std::size_t>(id) + 1);
     while (!stopping_.load()) {
       // A helper first counts itself in and then looks whether the loop is open; the caller closes the loop and
       // then waits for the count to fall. One of the two sees the other, so no helper outstays the loop.

@@ -169,7 +169,7 @@ struct BlockedProduct {
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
-      return (g.n <= columns && b.stride == g.n) || g.m <= (g.n <= 2 * columns ? 128 : 3 * rows);
+      return (g.n <= columns && b.stride == g.n) || g.m <= 400;
     }
     return false;
   }

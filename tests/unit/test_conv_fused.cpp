@@ -246,6 +246,40 @@ TEST_CASE("convolution: kept weights give the same bits, for every extent that m
   }
 }
 
+TEST_CASE("convolution: kept weights give the same bits on every instruction set") {
+  Rng rng(6);
+  const auto check = [](const auto& in, const Shape& shape, const char* name, const auto& run) {
+    Derived forms;
+    const float* w = in.w.data();
+    for (int call = 0; call < 2; ++call) {  // the first one makes the forms
+      Tensor<float> kept(shape), plain(shape);
+      run(cpu::ConvWeights<float>(w, &forms), kept.data());
+      run(cpu::ConvWeights<float>(w), plain.data());
+      CHECK_MESSAGE(testing::same_bits(kept, plain), name, " call ", call);
+    }
+  };
+  for (int i = 0; i < 20; ++i) {
+    auto g = i % 2 ? winograd_geometry(rng) : random_geometry(rng);
+    if (i % 4 == 0) g.o *= 10, g.c *= 10, g.kh = g.kw = 1, g.pad_h = g.pad_w = 0, g.groups = 1;
+    REQUIRE(testing::set_output_size(g));
+    const auto in = random_operands<float>(g, rng);
+    const cpu::Epilogue<float> finish{.bias = in.bias.data(), .relu = true};
+    testing::each_isa([&](auto isa, const char* name) {
+      using Isa = decltype(isa);
+      check(in, in.dy.shape(), name, [&](auto w, float* y) {
+        cpu::conv2d_forward_gemm<float, Isa>(g, in.x.data(), w, finish, y);
+      });
+      if (!cpu::winograd_fits(g)) return;
+      check(in, in.dy.shape(), name, [&](auto w, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, in.x.data(), w, finish, y);
+      });
+      check(in, in.dy.shape(), name, [&](auto w, float* y) {
+        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), w, finish, y);
+      });
+    });
+  }
+}
+
 TEST_CASE("convolution: the gradient of the data is added to what other users of x have added, to the bit") {
   Rng rng(5);
   for (int i = 0; i < 60; ++i) {

@@ -157,7 +157,7 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
       kept = w.forms->template get<PackedColumns<T, Isa>>(weights.data, {n, k}, [&] {
         return std::make_shared<const PackedColumns<T, Isa>>(weights, n, k);
       });
-      weights.panels = kept->data();
+      weights.packed = kept.get();
     }
     Epilogue<T> own{.relu = finish.relu, .row = g.o};
     if (finish.bias) own.bias = finish.bias + first;

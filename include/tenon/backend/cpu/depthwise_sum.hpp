@@ -67,13 +67,14 @@ struct DepthwiseSum {
           add<P>(in, tap, x0, sum);
         }
       }
+      V more[P];
+      if (finish.residual) {
 #pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) {
-        V more;
-        if (finish.residual) load<T, Isa>(finish.residual + (to - y) + p * pixel + channel, more);
-        finish.template on_register<Isa>(channel, finish.residual ? &more : nullptr, sum[p]);
-        store<T, Isa>(sum[p], to + p * pixel + channel);
+        for (int p = 0; p < P; ++p) load<T, Isa>(finish.residual + (to - y) + p * pixel + channel, more[p]);
       }
+      finish.template on_registers<Isa, P>(channel, finish.residual ? more : nullptr, sum);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) store<T, Isa>(sum[p], to + p * pixel + channel);
     }
     return P;
   }

@@ -61,7 +61,7 @@ struct Epilogue {
     }
   }
 
-  // The channels from j on that fill a register, at `Count` pixels, and their residuals.
+  // The channels from j on that fill a register, at `Count` pixels; more: their residuals, or null.
   template <class Isa, int Count>
   [[gnu::always_inline]] void on_registers(Index j, const Vec<T, Isa>* more, Vec<T, Isa>* y) const {
     if (bias) {
@@ -78,10 +78,6 @@ struct Epilogue {
 #pragma GCC unroll 16
       for (int k = 0; k < Count; ++k) y[k] = y[k] < 0 ? Vec<T, Isa>{} : y[k];
     }
-  }
-  template <class Isa>
-  [[gnu::always_inline]] void on_register(Index j, const Vec<T, Isa>* more, Vec<T, Isa>& y) const {
-    on_registers<Isa, 1>(j, more, &y);
   }
 };
 

@@ -1,0 +1,242 @@
+// The loops of matrix multiplication after Goto & van de Geijn 2008, "Anatomy of high-performance matrix
+// multiplication": a block of B is copied (packed) into the order in which the register tile reads it, small
+// enough for the second-level cache; strips of A, a few rows each, pass by it in the first. Either is read where
+// it lies if that serves.
+//
+// The operands come through small types, so the same loops serve matrices, transposes and the patches of a
+// convolution. Every element of C is summed in the same order whatever the threads or the blocking of
+// rows and columns: results do not depend on the thread count.
+#pragma once
+
+#include "tenon/backend/cpu/microkernel.hpp"
+#include "tenon/backend/cpu/scratch.hpp"
+#include "tenon/core/threads.hpp"
+
+namespace tenon::cpu {
+
+// A part of a matrix: `count` rows of A or columns of B from `first`, `depth` terms from `start`.
+struct PackRange {
+  Index first, count, start, depth;
+};
+
+struct GemmBlocks {
+  Index m, n, k;
+  double alpha = 1, beta = 0;
+};
+
+namespace detail {
+
+// Columns of B in a block: with gemm_depth terms 512 KB of floats, which the second-level cache keeps while
+// strips of A pass by in the first.
+inline constexpr Index columns_of_block = 256;
+
+template <int Rows, int Vectors>
+struct Tile {
+  static constexpr int rows = Rows, vectors = Vectors;
+};
+
+// B as a tile reads it: packed in panels of `columns` columns and at most gemm_depth terms.
+template <class T, class Isa, class Tile>
+struct Panels {
+  static constexpr Index columns = Tile::vectors * lanes_of<T, Isa>;
+  // From one to the next, of k terms: not a multiple of 4 KB, which would send all to one cache set.
+  static Index stride(Index k) { return columns * std::min(k, gemm_depth) + 16; }
+
+  static Index count(Index width) { return (width + columns - 1) / columns; }
+  // Values of all panels of (k,n).
+  static Index room(Index n, Index k) { return count(n) * ((k + gemm_depth - 1) / gemm_depth) * stride(k); }
+
+  // Columns [first, last) and terms [start, start + depth) of b.
+  template <class Columns>
+  [[gnu::always_inline]] static void pack(const Columns& b, Index first, Index last, Index start, Index depth,
+                                          T* out, Index stride) {
+    const Index whole = (last - first) / columns;
+    if (first + whole * columns < last) std::fill_n(out + whole * stride, columns * depth, T(0));
+    b(PackRange{first, last - first, start, depth}, std::integral_constant<Index, columns>(), out, stride);
+  }
+};
+
+// Calls use(tile) with the register tile for n columns. With the registers for a row of B it fills the register
+// file, and B is read the less often the more rows there are. Up to one register of columns a taller tile
+// wastes none. Rows::most_rows is how tall it may be where each row needs a register for its address.
+template <class T, class Isa, class Rows, class Use>
+void with_gemm_tile(Index n, const Use& use) {
+  if constexpr (Isa::bytes == 64) {
+    constexpr Index lanes = lanes_of<T, Isa>;
+    if constexpr (requires { Rows::most_rows; }) {
+      if (n <= lanes) return use(Tile<Rows::most_rows, 1>());
+      if (n <= 2 * lanes) return use(Tile<Rows::most_rows, 2>());
+    } else if (n <= lanes) {
+      return use(Tile<16, 1>());
+    }
+    use(Tile<6, 4>());
+  } else {
+    use(Tile<6, 2>());
+  }
+}
+
+template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
+struct BlockedProduct {
+  using Packed = Panels<T, Isa, Tile>;
+  static constexpr int rows = Tile::rows, vectors = Tile::vectors;
+  static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
+  // The most terms and columns of a block. Where every term is in a cache line of its own, a strip of A would fill
+  // the first-level cache.
+  static constexpr Index deepest = requires { Rows::scattered; } ? gemm_depth / 2 : gemm_depth;
+  static constexpr Index widest = columns_of_block * gemm_depth / deepest;
+
+  const GemmBlocks& g;
+  const Rows& a;
+  const Columns& b;
+  T* c;
+  Index ldc;
+  const Finish& finish;
+
+  void operator()() const {
+    // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
+    // other.
+    const Index threads = thread_count();
+    if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
+      const Index wanted = std::min(widest, g.n / (4 * threads));
+      const Index width = std::max<Index>(1, wanted / columns) * columns;
+      parallel_for((g.n + width - 1) / width,
+                   [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
+    } else {
+      for (Index j0 = 0; j0 < g.n; j0 += widest) stripe(j0, std::min(widest, g.n - j0));
+    }
+  }
+
+ private:
+  // Columns [j0, j0 + width) of C, which are few enough for a block.
+  void stripe(Index j0, Index width) const {
+    const Index panels = Packed::count(width), stride = Packed::stride(g.k);
+    const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
+    Scratch<T> packed(pack ? panels * stride : 0);
+    for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += deepest) {
+      const Index depth = std::min(deepest, g.k - p0);
+      const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
+      parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
+        const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
+        CompiledFor<Isa>::run([&] {
+          T* out = packed.data() + begin * stride;
+          Packed::pack(b, first, last, p0, depth, out, stride);
+          for (Index i = begin; i < end && g.alpha != 1; ++i, out += stride) {
+            for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
+          }
+        });
+      });
+      const T* block = stored ? nullptr : packed.data();
+      if constexpr (packable) {
+        if (ready) block = b.packed->block(p0, j0 / columns);
+      }
+      const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
+      const Index grain = g.m * width * depth < 200000
+                              ? strips
+                              : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * thread_count()));
+      parallel_ranges(strips, grain, [&](Index begin, Index end) {
+        CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, block, stride); });
+      });
+    }
+  }
+
+  // Whether B has been packed before, for this tile and these blocks.
+  static constexpr bool packable = requires(const Columns& some) { some.packed; } && deepest == gemm_depth &&
+                                   !requires { Rows::most_rows; };
+  bool columns_ready() const {
+    if constexpr (packable) return b.packed && g.alpha == 1;
+    return false;
+  }
+
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy.
+  bool columns_lie() const {
+    if constexpr (requires { b.row(0); }) {
+      if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
+      return (g.n <= columns && b.stride == g.n) || g.m <= 400;
+    }
+    return false;
+  }
+
+  // Strips [begin, end) of C, of `rows` rows each, times all panels, which are packed, `stride` apart, or (null)
+  // lie in B.
+  [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
+                                       const T* packed, Index stride) const {
+    const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
+    const auto reader = a.reader(p0, depth);
+    alignas(64) T room[rows * gemm_depth];
+    for (Index strip = begin; strip < end; ++strip) {
+      const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0);
+      auto left = reader.template strip<rows>(i0, count, i0 + 2 * rows <= g.m, room);
+      for (Index j = 0; j < width; j += columns) {
+        T* out = c + i0 * ldc + j0 + j;
+        const Index wide = std::min(columns, width - j);
+        if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
+        const T* panel = nullptr;
+        Index step = columns;
+        if (packed) {
+          panel = packed + j / columns * stride;
+        } else if constexpr (requires { b.row(0); }) {
+          panel = b.row(p0) + j0 + j;
+          step = b.stride;
+        }
+        const Index filled = (wide + lanes - 1) / lanes;
+        if (count == rows && filled * lanes == wide) {
+          tile<vectors>(filled, depth, left, panel, step, add, out, ldc, last ? &finish : nullptr, i0,
+                        j0 + j);
+        } else {
+          alignas(64) T part[rows * columns];
+          tile<vectors>(filled, depth, left, panel, step, false, part, columns, nullptr, 0, 0);
+          for (Index r = 0; r < count; ++r) {
+            T* to = out + r * ldc;
+            for (Index q = 0; q < wide; ++q)
+              to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
+          }
+          if (last) {
+            for (Index r = 0; r < count; ++r) finish(i0 + r, j0 + j, wide, out + r * ldc);
+          }
+        }
+        left.asked();
+      }
+    }
+  }
+
+  [[gnu::always_inline]] void scale(Index count, Index width, T* out) const {
+    for (Index r = 0; r < count; ++r) {
+      for (Index q = 0; q < width; ++q) out[r * ldc + q] *= static_cast<T>(g.beta);
+    }
+  }
+
+  // The tile with `wanted` ≤ Most registers of columns.
+  template <int Most, class Left>
+  static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
+                   Index out_stride, const Finish* end, Index i, Index j) {
+    if constexpr (Most > 1) {
+      if (wanted < Most)
+        return tile<Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j);
+    }
+    run_tile<T, Isa, rows, Most>(depth, left, panel, step, add, out, out_stride, end, i, j);
+  }
+};
+
+}  // namespace detail
+
+// c (m,n) = alpha·A·B + beta·c with row stride ldc, then finish, an Epilogue, for each tile or piece of a
+// row.
+//
+// A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
+// `first` as the tile reads them: in place, or copied to `room` with zeros for the rows that lack. `more`
+// says that as many again come after them. Where there is Rows::scattered, each term of a strip lies in a cache
+// line of its own.
+//
+// b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
+// out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
+// read in place: row p lies at b.row(p), if that is not null. Where there is b.packed and it is not null, it
+// is all of B as PackedColumns.
+template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
+void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
+                  const Finish& finish = {}) {
+  detail::with_gemm_tile<T, Isa, Rows>(g.n, [&]<class Tile>(Tile) {
+    detail::BlockedProduct<T, Isa, Tile, Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
+  });
+}
+
+}  // namespace tenon::cpu

@@ -1,0 +1,140 @@
+// Matrices as the operands of a product: how gemm_blocked reads or packs them, stored either way round.
+#pragma once
+
+#include <cstring>
+
+#include "tenon/backend/cpu/gemm_blocked.hpp"
+#include "tenon/backend/cpu/transpose.hpp"
+
+namespace tenon::cpu {
+
+// Copies `count` values, a known number where all of a tile is there.
+template <class T, class Tile>
+[[gnu::always_inline]] inline void copy_tile(const T* in, Index count, Tile, T* out) {
+  if (count == Tile::value) {
+    std::memcpy(out, in, Tile::value * sizeof(T));
+  } else {
+    for (Index i = 0; i < count; ++i) out[i] = in[i];
+  }
+}
+
+// A stored matrix as the left operand: element (i, p) is at data[i·stride + p]. It is read where it lies.
+template <class T>
+struct MatrixRows {
+  const T* data;
+  Index stride;
+
+  struct Reader {
+    const T* data;
+    Index stride, depth;
+
+    template <int Rows>
+    RowsApart<T> strip(Index first, Index count, bool more, T* room) const {
+      const T* in = data + first * stride;
+      // Rows a multiple of 4 KB apart share a set of the first-level cache, which has a dozen places.
+      const bool crowded = Rows > 12 && stride * static_cast<Index>(sizeof(T)) % 4096 == 0;
+      if (count == Rows && !crowded) return {in, stride, more ? in + Rows * stride : nullptr};
+      for (Index i = 0; i < count; ++i) std::copy_n(in + i * stride, depth, room + i * gemm_depth);
+      for (Index i = count; i < Rows; ++i) std::fill_n(room + i * gemm_depth, depth, T(0));
+      return {room, gemm_depth};
+    }
+  };
+  Reader reader(Index start, Index depth) const { return {data + start, stride, depth}; }
+};
+
+// The same where the matrix is stored transposed: element (i, p) is at data[p·stride + i].
+template <class T>
+struct TransposedRows {
+  const T* data;
+  Index stride;
+
+  static constexpr bool scattered = true;
+
+  struct Reader {
+    const T* data;
+    Index stride, depth;
+
+    template <int Rows>
+    RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
+      const T* in = data + first;
+      if (count == Rows) return {in, stride, true};
+      for (Index p = 0; p < depth; ++p) {
+        for (Index i = 0; i < Rows; ++i) room[p * Rows + i] = i < count ? in[p * stride + i] : T(0);
+      }
+      return {room, Rows};
+    }
+  };
+  Reader reader(Index start, Index depth) const { return {data + start * stride, stride, depth}; }
+};
+
+template <class T, class Isa>
+class PackedColumns;
+
+// Of B, element (p, j) is at data[p·stride + j], or at data[j·stride + p] where it is stored transposed.
+template <class T, class Isa>
+struct MatrixColumns {
+  const T* data;
+  Index stride;
+  bool transposed;
+  const PackedColumns<T, Isa>* packed = nullptr;  // of these columns
+
+  const T* row(Index p) const { return transposed ? nullptr : data + p * stride; }
+
+  template <class Tile>
+  void operator()(const PackRange& r, Tile columns, T* out, Index panel) const {
+    if (transposed) {
+      for (Index j = 0; j < r.count; j += columns) {
+        transpose_block<T, Isa>(data + (r.first + j) * stride + r.start, stride,
+                                std::min<Index>(columns, r.count - j), r.depth, out + j / columns * panel,
+                                columns);
+      }
+      return;
+    }
+    for (Index p = 0; p < r.depth; ++p) {
+      const T* in = data + (r.start + p) * stride + r.first;
+      for (Index j = 0; j < r.count; j += columns) {
+        copy_tile(in + j, std::min<Index>(columns, r.count - j), columns,
+                  out + j / columns * panel + p * columns);
+      }
+    }
+  }
+};
+
+// All columns of a matrix packed once, for many products.
+template <class T, class Isa>
+class PackedColumns {
+ public:
+  // b (k,n)
+  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k) : panels_(room(n, k)) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&]<class Tile>(Tile) {
+      using Packed = detail::Panels<T, Isa, Tile>;
+      across_ = Packed::count(n);
+      stride_ = Packed::stride(k);
+      parallel_for(across_ * ((k + gemm_depth - 1) / gemm_depth), [&](Index i) {
+        const Index first = i % across_ * Packed::columns, start = i / across_ * gemm_depth;
+        CompiledFor<Isa>::run([&] {
+          Packed::pack(b, first, std::min(n, first + Packed::columns), start,
+                       std::min(gemm_depth, k - start), panels_.data() + i * stride_, stride_);
+        });
+      });
+    });
+  }
+
+  // The panels from number `panel` on, of the terms from `start`, a multiple of gemm_depth.
+  const T* block(Index start, Index panel) const {
+    return panels_.data() + (start / gemm_depth * across_ + panel) * stride_;
+  }
+
+ private:
+  static Index room(Index n, Index k) {
+    Index values = 0;
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
+        n, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k); });
+    return values;
+  }
+
+  Scratch<T> panels_;
+  Index across_ = 0, stride_ = 0;  // panels side by side, and values from one to the next
+};
+
+}  // namespace tenon::cpu

@@ -140,13 +140,13 @@ void conv2d_backward_weights_depthwise(const Conv2dGeometry& g, const T* x, cons
   using Gradient = detail::DepthwiseWeightGradient<T, Isa>;
   const Index rows = g.n * g.oh, places = g.kh * g.kw, room = Gradient::room(g.c), size = places * room;
   const Index pieces = fixed_pieces(rows, 16, 32);
-  Scratch<T> partial((pieces + 1) * size);
+  Scratch<T> partial(pieces * size);
   parallel_for(pieces, [&](Index piece) {
     const Gradient gradient{detail::depthwise_windows(g, x), dy, partial.data() + piece * size};
     gradient(rows * piece / pieces, rows * (piece + 1) / pieces);
   });
-  T* sum = partial.data() + pieces * size;
-  detail::add_pieces(pieces, size, partial.data(), sum);
+  T* sum = partial.data();
+  add_pieces(pieces - 1, size, sum + size, sum);
   for (Index c = 0; c < g.c; ++c) {
     const bool whole = c / Gradient::lanes < g.c / Gradient::lanes;  // or in the register that overlaps
     const Index at = whole ? c : room - g.c + c;

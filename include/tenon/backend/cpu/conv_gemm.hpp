@@ -38,18 +38,6 @@ inline PhaseTaps phase_taps(Index phase, Index kernel, Index stride, Index pad, 
   return found;
 }
 
-// out = the sum of `pieces` arrays of `size`, added in order.
-template <class T>
-void add_pieces(Index pieces, Index size, const T* partial, T* out) {
-  parallel_ranges(size, elementwise_grain, [=](Index begin, Index end) {
-    std::copy(partial + begin, partial + end, out + begin);
-    for (Index piece = 1; piece < pieces; ++piece) {
-      const T* more = partial + piece * size;
-      for (Index i = begin; i < end; ++i) out[i] += more[i];
-    }
-  });
-}
-
 // Whether a product with patches goes by lines of windows: the weights are then read for each few lines, from
 // the second-level cache if they are small.
 inline bool by_lines(Index taps, Index o) { return taps * o <= 8192; }
@@ -263,7 +251,9 @@ void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* 
       const Index first = lines * piece / pieces, end = lines * (piece + 1) / pieces, rows = (end - first) * g.ow;
       const T* pixels = x + first * g.ow * g.c;  // of a pointwise convolution
       const T* gradient = dy + first * g.ow * g.o + group * og;
-      T* out = partial.data() + piece * size;
+      T* out = turned       ? partial.data() + piece * size
+               : piece == 0 ? dw + group * size
+                            : partial.data() + (piece - 1) * size;
       if (g.pointwise() && turned) {
         gemm_blocked<T, Isa>({taps, og, rows}, TransposedRows<T>{pixels, g.c},
                              MatrixColumns<T, Isa>{gradient, g.o, false}, out, og);
@@ -280,7 +270,7 @@ void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* 
     if (turned) {
       detail::add_transposed<T, Isa>(pieces, taps, og, partial.data(), dw + group * size);
     } else {
-      detail::add_pieces(pieces, size, partial.data(), dw + group * size);
+      add_pieces(pieces - 1, size, partial.data(), dw + group * size);
     }
   }
 }

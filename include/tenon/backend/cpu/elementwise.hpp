@@ -117,4 +117,15 @@ void copy_strided(const StridedGeometry& g, const T* x, T* y) {
   });
 }
 
+// out += each of `pieces` arrays of `size`, in order: how sums over fixed pieces of work come together.
+template <class T>
+void add_pieces(Index pieces, Index size, const T* parts, T* out) {
+  parallel_ranges(pieces > 0 ? size : 0, elementwise_grain, [=](Index begin, Index end) {
+    for (Index piece = 0; piece < pieces; ++piece) {
+      const T* more = parts + piece * size;
+      for (Index i = begin; i < end; ++i) out[i] += more[i];
+    }
+  });
+}
+
 }  // namespace tenon::cpu

@@ -5,6 +5,7 @@
 // block of tiles, a register tile of dU is made for all positions, turned into taps, and those are added up.
 #pragma once
 
+#include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/gemm.hpp"
 #include "tenon/backend/cpu/winograd_window.hpp"
 
@@ -39,12 +40,7 @@ class WinogradWeightGradient {
         accumulate(terms, b > 0, sum);
       }
     });
-    parallel_ranges(size, Index{1} << 14, [&](Index begin, Index end) {
-      for (Index piece = 1; piece < pieces; ++piece) {
-        const T* more = others.data() + (piece - 1) * size;
-        for (Index i = begin; i < end; ++i) dw[i] += more[i];
-      }
-    });
+    add_pieces(pieces - 1, size, others.data(), dw);
   }
 
  private:

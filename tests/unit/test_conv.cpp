@@ -39,7 +39,7 @@ template <class T>
 ConvResults<T> convolve(const Conv2dGeometry& g, const ConvOperands<T>& in, const cpu::Epilogue<T>& finish) {
   auto out = testing::poisoned_results(in);
   cpu::conv2d_forward(g, in.x.data(), in.w.data(), finish, out.y.data());
-  cpu::conv2d_backward_data<T>(g, in.dy.data(), in.w.data(), nullptr, out.dx.data());
+  cpu::conv2d_backward_data<T>(g, in.dy.data(), in.w.data(), false, out.dx.data());
   cpu::conv2d_backward_weights(g, in.x.data(), in.dy.data(), out.dw.data());
   return out;
 }

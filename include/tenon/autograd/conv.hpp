@@ -94,18 +94,19 @@ void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, c
   }
 }
 
-// Adds the gradient to that of x: in one pass where the backend has it so and something is there already.
+// Adds the gradient to that of x: in the same pass where the backend has it so, something is there already and
+// nobody else holds it.
 template <class T, class D>
 void conv2d_add_backward_data(const Conv2dGeometry& g, const Tensor<T, D>& dy, const Tensor<T, D>& weight,
                               Var<T, D> x) {
-  Tensor<T, D> dx(x.shape());
-  const T* none = nullptr;
-  if constexpr (requires { Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), none, dx.data()); }) {
-    if (const Tensor<T, D> so_far = x.grad(); so_far.defined()) {
-      Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), so_far.data(), dx.data());
-      return x.set_grad(std::move(dx));
+  if constexpr (requires(T* dx) { Backend<D>::conv2d_add_backward_data(g, dy.data(), weight.data(), dx); }) {
+    if (x.grad().defined() && x.grad().unique()) {
+      Tensor<T, D> sum = x.take_grad();
+      Backend<D>::conv2d_add_backward_data(g, dy.data(), weight.data(), sum.data());
+      return x.set_grad(std::move(sum));
     }
   }
+  Tensor<T, D> dx(x.shape());
   Backend<D>::conv2d_backward_data(g, dy.data(), weight.data(), dx.data());
   x.accumulate(std::move(dx));
 }

@@ -142,6 +142,7 @@ class Var {
     node().grad = std::move(grad);
   }
   void zero_grad() { node().grad = {}; }
+  Value take_grad() { return std::exchange(node().grad, {}); }  // leaves it undefined
 
   bool requires_grad() const { return node_ && node_->requires_grad; }
   void set_requires_grad(bool wanted) {

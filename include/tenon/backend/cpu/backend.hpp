@@ -77,12 +77,12 @@ struct Backend<Cpu> {
     cpu::conv2d_forward(g, x, {w, forms}, finish, y);
   }
   template <class T> static void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-    cpu::conv2d_backward_data<T>(g, dy, w, nullptr, dx);
+    cpu::conv2d_backward_data(g, dy, w, false, dx);
   }
-  // dx = the gradient + more, of dx's shape.
+  // dx += the gradient.
   template <class T>
-  static void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, const T* more, T* dx) {
-    cpu::conv2d_backward_data(g, dy, w, more, dx);
+  static void conv2d_add_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
+    cpu::conv2d_backward_data(g, dy, w, true, dx);
   }
   template <class T> static void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
     cpu::conv2d_backward_weights(g, x, dy, dw);

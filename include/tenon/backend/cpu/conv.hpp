@@ -115,33 +115,36 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
   });
 }
 
-// dx = the gradient + `more`, of dx's shape, where that is not null: what other users of x have added so far.
+// dx = the gradient, or += where `add`: to what other users of x have added so far.
 template <class T>
-void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, const T* more, T* dx) {
+void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, bool add, T* dx) {
   if (const auto merged = detail::mergeable_groups(g)) {
     Scratch<T> weights(merged->o * merged->taps());
     merge_group_weights(g, *merged, w, weights.data());
-    return conv2d_backward_data<T>(*merged, dy, weights.data(), more, dx);
+    return conv2d_backward_data<T>(*merged, dy, weights.data(), add, dx);
   }
   detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
-    const Epilogue<T> add{.residual = more, .row = g.c};
     if constexpr (std::same_as<T, float>) {
+      const Epilogue<T> finish{.residual = add ? dx : nullptr, .row = g.c};
       if (method == ConvMethod::winograd2)
-        return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, add, dx);
+        return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, finish, dx);
       if (method == ConvMethod::winograd4)
-        return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, add, dx);
+        return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, finish, dx);
     }
-    if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
-      conv2d_backward_data_lanes<T, Isa>(g, dy, w, dx);
-    } else if (method == ConvMethod::depthwise) {
-      conv2d_backward_data_depthwise<T, Isa>(g, dy, w, dx);
-    } else if (g.pointwise()) {
+    if (method == ConvMethod::gemm && g.pointwise())
       return conv2d_backward_data_pointwise<T, Isa>(g, dy, w, add, dx);
+    const Index size = g.n * g.h * g.w * g.c;
+    Scratch<T> apart(add ? size : 0);
+    T* out = add ? apart.data() : dx;
+    if (method == ConvMethod::lanes && g.stride_h == 1 && g.stride_w == 1) {
+      conv2d_backward_data_lanes<T, Isa>(g, dy, w, out);
+    } else if (method == ConvMethod::depthwise) {
+      conv2d_backward_data_depthwise<T, Isa>(g, dy, w, out);
     } else {
-      conv2d_backward_data_gemm<T, Isa>(g, dy, w, dx);
+      conv2d_backward_data_gemm<T, Isa>(g, dy, w, out);
     }
-    if (more) zip(fn::Add{}, dx, more, dx, g.n * g.h * g.w * g.c);
+    if (add) zip(fn::Add{}, dx, out, dx, size);
   });
 }
 

@@ -169,11 +169,11 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
   }
 }
 
-// dx = finish(dy·w), of a convolution with a 1×1 window.
-template <class T, class Isa, class Finish>
-void conv2d_backward_data_pointwise(const Conv2dGeometry& g, const T* dy, const T* w, const Finish& finish, T* dx) {
-  gemm_blocked<T, Isa>({g.n * g.h * g.w, g.c, g.o}, MatrixRows<T>{dy, g.o},
-                       MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c, finish);
+// dx = dy·w, or +=, of a convolution with a 1×1 window.
+template <class T, class Isa>
+void conv2d_backward_data_pointwise(const Conv2dGeometry& g, const T* dy, const T* w, bool add, T* dx) {
+  gemm_blocked<T, Isa>({.m = g.n * g.h * g.w, .n = g.c, .k = g.o, .beta = add ? 1.0 : 0.0}, MatrixRows<T>{dy, g.o},
+                       MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c);
 }
 
 // dx = the transposed convolution of dy. Input positions with equal remainder by the stride see the same

@@ -186,6 +186,80 @@ TEST_CASE(
   CHECK(error_of(fused.second, apart.second) <= 1e-14);
 }
 
+// The statistics that a convolution gathers against those of its result in double, for the shapes of all methods.
+TEST_CASE("fused convolution: the statistics are those of the result, and do not depend on the thread count") {
+  Rng rng(12);
+  struct Layer {
+    Index n, side, in, out, kernel, stride;
+    double offset;  // of the bias: a mean far from 0 must lose no digits
+  };
+  for (const Layer& l : {Layer{2, 30, 16, 48, 3, 1, 0}, Layer{3, 29, 64, 64, 3, 1, 500}, Layer{1, 5, 32, 16, 3, 1, 0},
+                         Layer{3, 30, 24, 70, 1, 1, -300}, Layer{2, 40, 600, 40, 1, 1, 0}, Layer{2, 57, 70, 130, 3, 2, 40},
+                         Layer{5, 20, 3, 8, 3, 1, 3}, Layer{1, 64, 30, 3, 1, 1, 9}, Layer{2, 7, 8, 8, 1, 1, 0},
+                         Layer{2, 50, 128, 20, 1, 2, 7}}) {
+    const Var<float> x(Tensor<float>::normal({l.n, l.side, l.side, l.in}, rng));
+    const Var<float> w(Tensor<float>::normal({l.out, l.kernel, l.kernel, l.in}, rng) * 0.05);
+    const Var<float> b(Tensor<float>::normal({l.out}, rng) + static_cast<float>(l.offset));
+    const auto run = [&](BatchStatistics<float, Cpu>* statistics) {
+      return conv2d(x, w, b, {.stride = l.stride, .padding = l.kernel / 2}, {.statistics = statistics}).value();
+    };
+    BatchStatistics<float, Cpu> found, again;
+    const auto y = run(&found);
+    const std::string name = text(l.n, "x", l.side, "x", l.in, " to ", l.out, " k", l.kernel, "s", l.stride);
+    CHECK_MESSAGE(same_bits(y, run(nullptr)), name);
+    const Index rows = y.numel() / l.out;
+    for (Index c = 0; c < l.out; ++c) {
+      double mean = 0, variance = 0;
+      for (Index i = 0; i < rows; ++i) mean += static_cast<double>(y.data()[i * l.out + c]);
+      mean /= static_cast<double>(rows);
+      for (Index i = 0; i < rows; ++i) {
+        const double d = static_cast<double>(y.data()[i * l.out + c]) - mean;
+        variance += d * d;
+      }
+      variance /= static_cast<double>(rows);
+      CHECK_MESSAGE(std::abs(static_cast<double>(found.mean.data()[c]) - mean) <= 1e-6 * (1 + std::abs(mean)), name);
+      CHECK_MESSAGE(std::abs(static_cast<double>(found.variance.data()[c]) - variance) <= 1e-5 * variance, name);
+    }
+    const int threads = thread_count();
+    set_thread_count(threads == 1 ? 3 : 1);
+    run(&again);
+    set_thread_count(threads);
+    CHECK_MESSAGE(same_bits(found.mean, again.mean), name);
+    CHECK_MESSAGE(same_bits(found.variance, again.variance), name);
+  }
+}
+
+TEST_CASE("fused convolution: a NaN in the result is one in the statistics") {
+  Rng rng(13);
+  for (const Index kernel : {1, 3}) {
+    auto pixels = Tensor<float>::normal({2, 32, 32, 16}, rng);
+    pixels.data()[5] = std::numeric_limits<float>::quiet_NaN();
+    BatchStatistics<float, Cpu> found;
+    conv2d(Var<float>(pixels), Var<float>(Tensor<float>::normal({32, kernel, kernel, 16}, rng)), Var<float>(),
+           {.padding = kernel / 2}, {.statistics = &found});
+    CHECK(std::isnan(found.mean.data()[0]));
+    CHECK(std::isnan(found.variance.data()[31]));
+  }
+}
+
+TEST_CASE("fused layers: in training, convolution and normalisation give what they give one after the other") {
+  Rng rng(14);
+  nn::Conv2d<double> conv({.in = 16, .out = 32, .kernel = 1, .bias = false}, rng);
+  nn::BatchNorm2d<double> one({.channels = 32}), other({.channels = 32});
+  const nn::ReLU rectifier;
+  const Var<double> x(Tensor<double>::normal({2, 30, 30, 16}, rng), {.requires_grad = true});
+  const auto start = Tensor<double>::normal({2, 30, 30, 32}, rng);
+  nn::conv_norm_relu(conv, one, rectifier, x).backward(start.clone());
+  const auto dx = x.grad().clone(), dw = conv.weight.grad().clone();
+  Var<double>(x).zero_grad(), conv.weight.zero_grad();
+  rectifier(other(conv(x))).backward(start.clone());
+  CHECK(error_of(dx, x.grad()) <= 1e-12);
+  CHECK(error_of(dw, conv.weight.grad()) <= 1e-11);
+  CHECK(error_of(one.running_mean, other.running_mean) <= 1e-13);
+  CHECK(error_of(one.running_var, other.running_var) <= 1e-13);
+  CHECK(error_of(one.weight.grad(), other.weight.grad()) <= 1e-11);
+}
+
 TEST_CASE("fused convolution: a residual of another shape is refused") {
   const Var<float> x(Tensor<float>::zeros({1, 4, 4, 2})), w(Tensor<float>::zeros({3, 1, 1, 2}));
   CHECK(error_text<ShapeError>([&] { conv2d(x, w, Var<float>(), {}, {.residual = x}); }) ==

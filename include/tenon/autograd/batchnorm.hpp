@@ -7,6 +7,7 @@
 #pragma once
 
 #include "tenon/autograd/arithmetic.hpp"
+#include "tenon/autograd/statistics.hpp"
 
 namespace tenon {
 
@@ -48,22 +49,31 @@ BatchNormGeometry batch_norm_geometry(const Var<T, D>& x, Index rows, const Afte
 
 }  // namespace detail
 
-// Training: normalises x (…,C) by its own statistics and moves the running ones, which must have shape (C).
+// Training: normalises x (…,C) by its own statistics and moves the running ones, which must have shape (C). `known`
+// are x's own, where somebody has worked them out already.
 template <class T, class D>
 Var<T, D> batch_norm_train(const Var<T, D>& x, const Var<T, D>& gamma, const Var<T, D>& beta,
                            Tensor<T, D>& running_mean, Tensor<T, D>& running_var,
                            const BatchNormParameters& p,
-                           const std::type_identity_t<AfterNorm<T, D>>& after = {}) {
+                           const std::type_identity_t<AfterNorm<T, D>>& after = {},
+                           const std::type_identity_t<BatchStatistics<T, D>>& known = {}) {
   const Index c = gamma.numel(), rows = detail::batch_norm_rows(x, gamma, beta, running_mean, running_var);
   require<ShapeError>(
       rows > 1, "batch_norm: x ", x.shape(),
       " has one value a channel; training needs more than one (evaluate, or use larger batches)");
   const auto g = detail::batch_norm_geometry(x, rows, after);
   const Var<T, D> residual = after.residual;
-  Tensor<T, D> y(x.shape()), mean({c}), inv_std({c}), variance({c});
-  Backend<D>::batch_norm_forward_train(g, p.eps, x.value().data(), gamma.value().data(), beta.value().data(),
-                                       g.residual ? residual.value().data() : nullptr, y.data(), mean.data(),
-                                       inv_std.data(), variance.data());
+  Tensor<T, D> y(x.shape()), mean = known.mean, variance = known.variance, inv_std;
+  const T* more = g.residual ? residual.value().data() : nullptr;
+  if (mean.defined()) {
+    inv_std = 1 / sqrt(variance + p.eps);
+    Backend<D>::batch_norm_apply(g, x.value().data(), std::as_const(mean).data(), inv_std.data(), gamma.value().data(),
+                                 beta.value().data(), more, y.data());
+  } else {
+    mean = Tensor<T, D>({c}), variance = Tensor<T, D>({c}), inv_std = Tensor<T, D>({c});
+    Backend<D>::batch_norm_forward_train(g, p.eps, x.value().data(), gamma.value().data(), beta.value().data(), more,
+                                         y.data(), mean.data(), inv_std.data(), variance.data());
+  }
   const double unbiased = static_cast<double>(rows) / static_cast<double>(rows - 1);
   running_mean = running_mean * (1 - p.momentum) + mean * p.momentum;
   running_var = running_var * (1 - p.momentum) + variance * (p.momentum * unbiased);

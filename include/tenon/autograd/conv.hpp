@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/autograd/arithmetic.hpp"
+#include "tenon/autograd/statistics.hpp"
 
 namespace tenon {
 
@@ -24,11 +25,13 @@ struct Conv2dParameters {
   bool keep_prepared = false;
 };
 
-// y = relu(convolved + residual), each where asked for.
+// y = relu(convolved + residual), each where asked for. `statistics` are filled with those of y where the backend
+// can gather them on the way, which saves a normalisation a pass.
 template <class T, class D>
 struct AfterConv {
   Var<T, D> residual{};  // of the convolution's shape
   bool relu = false;
+  BatchStatistics<T, D>* statistics = nullptr;
 };
 
 namespace detail {
@@ -79,18 +82,26 @@ void check_conv2d_bias(const Var<T, D>& bias, const Var<T, D>& weight, const Con
 // y = relu(conv(x) + bias + residual): one pass over y where the backend has it so, else one after the other.
 template <class T, class D>
 void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, const Tensor<T, D>& weight,
-                    const T* bias, const Tensor<T, D>& residual, bool relu, Tensor<T, D>& y) {
+                    const T* bias, const AfterConv<T, D>& after, Tensor<T, D>& y) {
+  const Tensor<T, D> residual = after.residual.defined() ? after.residual.value() : Tensor<T, D>();
   if constexpr (requires {
                   Backend<D>::conv2d_forward(g, x.data(), weight.data(), weight.derived(), {.bias = bias},
                                              y.data());
                 }) {
     const T* more = residual.defined() ? residual.data() : nullptr;
-    Backend<D>::conv2d_forward(g, x.data(), weight.data(), keep ? weight.derived() : nullptr,
-                               {.bias = bias, .residual = more, .relu = relu}, y.data());
+    auto* forms = keep ? weight.derived() : nullptr;
+    if (after.statistics) {
+      *after.statistics = {Tensor<T, D>({g.o}), Tensor<T, D>({g.o})};
+      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms, {.bias = bias, .residual = more, .relu = after.relu},
+                                 y.data(), after.statistics->mean.data(), after.statistics->variance.data());
+    } else {
+      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms, {.bias = bias, .residual = more, .relu = after.relu},
+                                 y.data());
+    }
   } else {
     Backend<D>::conv2d_forward(g, x.data(), weight.data(), bias, y.data());
     if (residual.defined()) zip_(fn::Add{}, y, residual, "conv2d");
-    if (relu) Backend<D>::map(fn::Relu{}, y.data(), y.data(), y.numel());
+    if (after.relu) Backend<D>::map(fn::Relu{}, y.data(), y.data(), y.numel());
   }
 }
 
@@ -128,7 +139,7 @@ Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& b
                       residual.defined() ? residual.shape() : Shape{}, " for a result ", y.shape());
   if (y.numel() > 0) {
     detail::conv2d_forward(g, p.keep_prepared, x.value(), weight.value(), bias.defined() ? bias.value().data() : nullptr,
-                           residual.defined() ? residual.value() : Tensor<T, D>(), after.relu, y);
+                           after, y);
   }
   return record(y, {x, weight, bias, residual}, [=, kept = after.relu ? y : Tensor<T, D>()](Tensor<T, D> dy) {
     if (kept.defined()) {

@@ -80,7 +80,7 @@ struct BasicBlock {
   Var<T, D> operator()(const Var<T, D>& x) {
     const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
     return nn::conv_norm_add_relu(conv2, bn2, relu, y, [&] {
-      if (shortcut) return (*shortcut)(x);
+      if (shortcut) return nn::conv_norm(shortcut->template get<0>(), shortcut->template get<1>(), x);
       return x.size(3) == out && stride == 1 ? x : detail::option_a(x, out, stride);
     });
   }

@@ -60,8 +60,8 @@ struct TwinBlock {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    const auto y = conv(x);
-    return residual ? nn::norm_add_relu(bn, relu, y, x) : nn::norm_relu(bn, relu, y);
+    if (residual) return nn::conv_norm_add_relu(conv, bn, relu, x, [&] { return x; });
+    return nn::conv_norm_relu(conv, bn, relu, x);
   }
 };
 

@@ -92,7 +92,9 @@ struct ResNetBlock {
   nn::BatchNorm2d<T, D>& last_norm() { return bn3 ? *bn3 : bn2; }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    const auto shortcut = [&] { return downsample ? (*downsample)(x) : x; };
+    const auto shortcut = [&] {
+      return downsample ? nn::conv_norm(downsample->template get<0>(), downsample->template get<1>(), x) : x;
+    };
     const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
     if (!conv3) return nn::conv_norm_add_relu(conv2, bn2, relu, y, shortcut);
     return nn::conv_norm_add_relu(*conv3, *bn3, relu, nn::conv_norm_relu(conv2, bn2, relu, y), shortcut);

@@ -44,15 +44,17 @@ struct BatchNorm {
 
   Var<T, D> operator()(const Var<T, D>& x) { return observed(*this, normalised(x)); }
 
-  // The same unobserved, and with a residual and a rectifier in the same pass: see nn/fused.hpp.
-  Var<T, D> normalised(const Var<T, D>& x, const AfterNorm<T, D>& after = {}) {
+  // The same unobserved, with a residual and a rectifier in the same pass, and with x's statistics if they are known:
+  // see nn/fused.hpp.
+  Var<T, D> normalised(const Var<T, D>& x, const AfterNorm<T, D>& after = {},
+                       const BatchStatistics<T, D>& known = {}) {
     require<ShapeError>(x.rank() == Rank, kind, ": x ", x.shape(), ", expected ",
                         Rank == 4 ? "(N,H,W,C)" : "(N,C)");
     if (folded) {
       const auto y = after.residual.defined() ? x + after.residual : x;
       return after.relu ? relu(y) : y;
     }
-    return training ? batch_norm_train(x, weight, bias, running_mean, running_var, settings, after)
+    return training ? batch_norm_train(x, weight, bias, running_mean, running_var, settings, after, known)
                     : batch_norm_eval(x, weight, bias, running_mean, running_var, settings, after);
   }
 };

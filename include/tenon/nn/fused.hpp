@@ -1,5 +1,6 @@
 // Layers that run as one operation. The result, the gradients and the table that summary() makes are those of
-// the layers called one after the other; the passes over memory are fewer.
+// the layers called one after the other, up to the rounding of a batch's statistics; the passes over memory are
+// fewer.
 #pragma once
 
 #include <concepts>
@@ -34,21 +35,41 @@ Var<T, D> norm_add_relu(BatchNorm<T, D, Rank>& norm, const ReLU& relu, const Var
   return norm_add_relu(norm, relu, x, [&] { return shortcut; });
 }
 
-// relu(norm(conv(x))). Of a normalisation that is folded into the convolution nothing is left: convolution
-// and rectifier are one pass then.
+namespace detail {
+
+// norm(conv(x)) and what comes after it. In training the convolution gathers the statistics of its result. Of a
+// normalisation that is folded into the convolution nothing is left: all is one pass then.
+template <class T, class D>
+Var<T, D> conv_norm(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const Var<T, D>& x,
+                    const AfterNorm<T, D>& after = {}) {
+  if (norm.folded) return conv.convolved(x, {.residual = after.residual, .relu = after.relu});
+  BatchStatistics<T, D> known;
+  const auto y = conv.convolved(x, {.statistics = norm.training ? &known : nullptr});
+  return norm.normalised(y, after, known);
+}
+
+}  // namespace detail
+
+// norm(conv(x))
+template <class T, class D>
+Var<T, D> conv_norm(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const Var<T, D>& x) {
+  return detail::observer ? norm(conv(x)) : detail::conv_norm(conv, norm, x);
+}
+
+// relu(norm(conv(x)))
 template <class T, class D>
 Var<T, D> conv_norm_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
                          const Var<T, D>& x) {
-  if (!norm.folded || detail::observer) return norm_relu(norm, relu, conv(x));
-  return conv.convolved(x, {.relu = true});
+  if (detail::observer) return norm_relu(norm, relu, conv(x));
+  return detail::conv_norm(conv, norm, x, {.relu = true});
 }
 
 // relu(norm(conv(x)) + shortcut())
 template <class T, class D, std::invocable Branch>
 Var<T, D> conv_norm_add_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
                              const Var<T, D>& x, Branch&& shortcut) {
-  if (!norm.folded || detail::observer) return norm_add_relu(norm, relu, conv(x), shortcut);
-  return conv.convolved(x, {.residual = shortcut(), .relu = true});
+  if (detail::observer) return norm_add_relu(norm, relu, conv(x), shortcut);
+  return detail::conv_norm(conv, norm, x, {.residual = shortcut(), .relu = true});
 }
 
 // pool(relu(conv(x)))

@@ -76,6 +76,16 @@ struct Backend<Cpu> {
                              const cpu::Epilogue<T>& finish, T* y) {
     cpu::conv2d_forward(g, x, {w, forms}, finish, y);
   }
+  // The same, and the mean and the biased variance (O) of each of y's channels.
+  template <class T>
+  static void conv2d_forward(const Conv2dGeometry& g, const T* x, const T* w, Derived* forms,
+                             cpu::Epilogue<T> finish, T* y, T* mean, T* variance) {
+    cpu::Moments<T> moments(g.o);
+    finish.moments = &moments;
+    cpu::conv2d_forward(g, x, {w, forms}, finish, y);
+    moments.started() ? moments.combine(mean, variance)
+                      : cpu::batch_norm_statistics(g.n * g.oh * g.ow, g.o, y, mean, variance);
+  }
   template <class T> static void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
     cpu::conv2d_backward_data(g, dy, w, false, dx);
   }

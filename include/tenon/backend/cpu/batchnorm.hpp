@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tenon/backend/cpu/elementwise.hpp"
+#include "tenon/backend/cpu/moments.hpp"
 #include "tenon/backend/cpu/simd.hpp"
 
 namespace tenon::cpu {
@@ -121,9 +122,7 @@ std::vector<Wide<T>> block_sums(const Strips& s, const CentreOf& centre_of, cons
 
 }  // namespace detail
 
-// mean (c) and biased variance (c) of the rows, x being read once. Each block sums x - p and (x - p)², p its
-// first row, which is near the mean or else makes the variance large: no digits are lost to a mean far from
-// 0. Blocks are combined by the formula of Chan, Golub & LeVeque 1983.
+// mean (c) and biased variance (c) of the rows, x being read once. A block's pivot is its first row.
 template <class T>
 void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance) {
   const detail::Strips s(rows, c, true);
@@ -134,29 +133,9 @@ void batch_norm_statistics(Index rows, Index c, const T* x, T* mean, T* variance
         first += d;
         second += d * d;
       });
-  parallel_ranges(c, 512, [&](Index begin, Index end) {
-    std::vector<double> means(static_cast<std::size_t>(end - begin)), squares(means);
-    double before = 0;  // rows of the blocks already combined
-    for (Index b = 0; b < s.blocks(); ++b) {
-      const auto n = static_cast<double>(s.rows(b)), share = n / (before + n);
-      const T* pivot = x + s.start(b);
-      const auto* sum = sums.data() + b * 2 * c;
-      for (Index i = begin; i < end; ++i) {
-        const auto at = static_cast<std::size_t>(i - begin);
-        const double shift = static_cast<double>(sum[i]) / n;
-        const double delta = static_cast<double>(pivot[i]) + shift - means[at];
-        means[at] += delta * share;
-        squares[at] += static_cast<double>(sum[c + i]) - n * shift * shift + delta * delta * before * share;
-      }
-      before += n;
-    }
-    for (Index i = begin; i < end; ++i) {
-      const auto at = static_cast<std::size_t>(i - begin);
-      mean[i] = static_cast<T>(means[at]);
-      // A block's square may round below 0; a NaN stays one.
-      variance[i] = static_cast<T>(squares[at] < 0 ? 0 : squares[at] / static_cast<double>(rows));
-    }
-  });
+  combine_moments(
+      s.blocks(), c, [&](Index b) { return s.rows(b); }, [&](Index b) { return x + s.start(b); },
+      [&](Index b) { return sums.data() + b * 2 * c; }, mean, variance);
 }
 
 // y = relu((x - mean)·inv_std·gamma + beta + residual).

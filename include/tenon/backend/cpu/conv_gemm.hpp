@@ -129,6 +129,9 @@ void add_transposed(Index pieces, Index rows, Index columns, T* partial, T* out)
 
 }  // namespace detail
 
+// With fewer rows the blocks of moments would be so small, for the sake of many threads, that a pass over y is as good.
+inline constexpr Index fewest_rows_of_moments = 1536;
+
 // Convolution as a product with the patches; a 1×1 window needs none.
 template <class T, class Isa>
 void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
@@ -150,6 +153,7 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     Epilogue<T> own{.relu = finish.relu, .row = g.o};
     if (finish.bias) own.bias = finish.bias + first;
     if (finish.residual) own.residual = finish.residual + first;
+    if (g.groups == 1 && !lines && rows >= fewest_rows_of_moments) own.moments = finish.moments;
     if (g.pointwise()) {
       gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
     } else {

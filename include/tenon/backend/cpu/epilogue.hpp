@@ -2,17 +2,19 @@
 // a pass of its own over memory.
 #pragma once
 
-#include "tenon/backend/cpu/isa.hpp"
+#include "tenon/backend/cpu/moments.hpp"
 
 namespace tenon::cpu {
 
-// y (rows,O) = relu(y + bias + residual), each part optional. A NaN stays a NaN.
+// y (rows,O) = relu(y + bias + residual), each part optional, and what `moments` gathers about it. A NaN stays a NaN.
 template <class T>
 struct Epilogue {
   const T* bias = nullptr;      // (O)
   const T* residual = nullptr;  // of y's shape
   bool relu = false;
   Index row = 0;  // from one row of the residual to the next; each algorithm sets it
+  // Of y's channels. An algorithm that cannot gather them leaves it as it is, not started.
+  Moments<T>* moments = nullptr;
 
   // Channels j … j+count of row i.
   [[gnu::always_inline]] void operator()(Index i, Index j, Index count, T* y) const {
@@ -26,6 +28,7 @@ struct Epilogue {
     if (relu) {
       for (Index q = 0; q < count; ++q) y[q] = y[q] < 0 ? T(0) : y[q];
     }
+    if (moments) moments->add(i, j, count, y);
   }
 
   // A tile of registers: rows from i on, channels from j on.
@@ -59,6 +62,7 @@ struct Epilogue {
         for (int v = 0; v < Vectors; ++v) y[r][v] = y[r][v] < 0 ? Vec<T, Isa>{} : y[r][v];
       }
     }
+    if (moments) moments->template add_tile<Isa>(i, j, y);
   }
 
   // The channels from j on that fill a register, at `Count` pixels; more: their residuals, or null.

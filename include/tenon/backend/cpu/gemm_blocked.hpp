@@ -93,6 +93,9 @@ struct BlockedProduct {
   const Finish& finish;
 
   void operator()() const {
+    if constexpr (gathers) {
+      if (finish.moments) finish.moments->start(g.m, together() * rows);
+    }
     // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
     // other.
     const Index threads = thread_count();
@@ -133,10 +136,17 @@ struct BlockedProduct {
       const Index grain = g.m * width * depth < 200000
                               ? strips
                               : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * thread_count()));
-      parallel_ranges(strips, grain, [&](Index begin, Index end) {
+      parallel_ranges(strips, (grain + together() - 1) / together() * together(), [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, block, stride); });
       });
     }
+  }
+
+  // Strips that one thread must take, in order: a block of the moments.
+  static constexpr bool gathers = requires(const Finish& some) { some.moments; };
+  Index together() const {
+    if constexpr (gathers) return finish.moments ? std::clamp<Index>(g.m / rows / 64, 4, 16) : 1;
+    return 1;
   }
 
   // Whether B has been packed before, for this tile and these blocks.

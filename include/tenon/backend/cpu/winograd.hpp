@@ -32,6 +32,9 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   const Convolution convolution{
       h,   width, oh, ow,     data ? 2 - g.pad_h : g.pad_h, data ? 2 - g.pad_w : g.pad_w, data ? g.o : g.c,
       out, x,     y,  finish, WinogradTiles<F>(g.n, oh, ow)};
+  if constexpr (requires { finish.moments; }) {
+    if (finish.moments) finish.moments->start(convolution.values_of_groups());
+  }
   // A block's operands stay in the second-level cache while that leaves the weights enough use.
   const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;

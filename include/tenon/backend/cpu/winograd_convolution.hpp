@@ -45,6 +45,18 @@ struct WinogradConvolution {
     Scratch<T> data_;
   };
 
+  // Of each group of `Rows` tiles, how many values a channel it has: a block of the moments.
+  std::vector<Index> values_of_groups() const {
+    const Index count = tiles.count();
+    std::vector<Index> values(static_cast<std::size_t>((count + Rows - 1) / Rows));
+    auto place = tiles.at(0);
+    for (Index tile = 0; tile < count; ++tile, tiles.step(place)) {
+      values[static_cast<std::size_t>(tile / Rows)] +=
+          std::min<Index>(F::outputs, oh - place.y) * std::min<Index>(F::outputs, ow - place.x);
+    }
+    return values;
+  }
+
   // The channels of y that the panels [from, to) of `weights` lead to. Inside a parallel loop it runs
   // serially. `far` as for the register tile.
   void outputs(Inputs& v, const WinogradWeights<T, Isa, F, Vectors>& weights, Index from, Index to,
@@ -123,6 +135,13 @@ struct WinogradConvolution {
         if (finish.residual) window.read(finish.residual + first_out + o, more);
         finish.template on_registers<Isa, F::outputs * F::outputs>(first_out + o,
                                                                    finish.residual ? more : nullptr, values);
+        if constexpr (requires { finish.moments; }) {
+          if (finish.moments) {
+            finish.moments->template add_values<Isa>(
+                first / Rows + group, first_out + o, i == 0, values[0],
+                [&](const auto& use) __attribute__((always_inline)) { window.each_inside(values, use); });
+          }
+        }
         window.write(values, y + first_out + o);
       }
     }

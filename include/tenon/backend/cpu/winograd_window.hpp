@@ -123,6 +123,19 @@ struct PictureWindow {
       for (int s = 0; s < count; ++s) __builtin_prefetch(first + r * row + s * pixel, Write, 3);
     }
   }
+  // use(value) for those that lie inside.
+  template <class Use>
+  [[gnu::always_inline]] void each_inside(const Vec<T, Isa>* values, const Use& use) const {
+    const bool all = whole();
+#pragma GCC unroll 6
+    for (int r = 0; r < Size; ++r) {
+      if (!all && (r < top || r >= bottom)) continue;
+#pragma GCC unroll 6
+      for (int s = 0; s < Size; ++s) {
+        if (all || (s >= left && s < right)) use(values[r * Size + s]);
+      }
+    }
+  }
   [[gnu::always_inline]] void write(const Vec<T, Isa>* values, T* data) const {
     T* first = data + start;
     const bool all = whole();

@@ -79,15 +79,19 @@ void check_conv2d_bias(const Var<T, D>& bias, const Var<T, D>& weight, const Con
                       bias.defined() ? bias.shape() : Shape{}, " for weight ", weight.shape());
 }
 
-// y = relu(conv(x) + bias + residual): one pass over y where the backend has it so, else one after the other.
+// relu(conv(x) + bias + residual): in one pass where the backend has it so, over the residual's own elements if
+// `overwrite`; else one after the other.
 template <class T, class D>
-void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, const Tensor<T, D>& weight,
-                    const T* bias, const AfterConv<T, D>& after, Tensor<T, D>& y) {
+Tensor<T, D> conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, const Tensor<T, D>& weight,
+                            const T* bias, const AfterConv<T, D>& after, bool overwrite) {
   const Tensor<T, D> residual = after.residual.defined() ? after.residual.value() : Tensor<T, D>();
+  Tensor<T, D> y({g.n, g.oh, g.ow, g.o});
+  if (y.numel() == 0) return y;
   if constexpr (requires {
                   Backend<D>::conv2d_forward(g, x.data(), weight.data(), weight.derived(), {.bias = bias},
                                              y.data());
                 }) {
+    if (overwrite) y = residual;
     const T* more = residual.defined() ? residual.data() : nullptr;
     auto* forms = keep ? weight.derived() : nullptr;
     if (after.statistics) {
@@ -103,6 +107,7 @@ void conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, D>& x, c
     if (residual.defined()) zip_(fn::Add{}, y, residual, "conv2d");
     if (after.relu) Backend<D>::map(fn::Relu{}, y.data(), y.data(), y.numel());
   }
+  return y;
 }
 
 // Adds the gradient to that of x: in the same pass where the backend has it so, something is there already and
@@ -127,20 +132,21 @@ void conv2d_add_backward_data(const Conv2dGeometry& g, const Tensor<T, D>& dy, c
 // x (N,H,W,C), weight (O,KH,KW,C/groups), bias (O) or undefined -> (N,H',W',O),
 // H' = (H + 2·padding - dilation·(KH-1) - 1)/stride + 1, rounded down. groups = C makes it depthwise.
 // What comes after it in a network, adding a shortcut and rectifying, can be part of the operation: the
-// passes over memory are then shared, and only the result is kept for backward.
+// passes over memory are then shared, and only the result is kept for backward. A residual that is handed over, by
+// std::move, may become the result where no gradient is wanted.
 template <class T, class D>
 Var<T, D> conv2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias,
-                 const Conv2dParameters& p = {}, const std::type_identity_t<AfterConv<T, D>>& after = {}) {
+                 const Conv2dParameters& p = {}, std::type_identity_t<AfterConv<T, D>> after = {}) {
   const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), p);
   detail::check_conv2d_bias(bias, weight, g);
-  Tensor<T, D> y({g.n, g.oh, g.ow, g.o});
+  const bool given = after.residual.defined() && after.residual.unique();
   const Var<T, D> residual = after.residual;
-  require<ShapeError>(!residual.defined() || residual.shape() == y.shape(), "conv2d: residual ",
-                      residual.defined() ? residual.shape() : Shape{}, " for a result ", y.shape());
-  if (y.numel() > 0) {
-    detail::conv2d_forward(g, p.keep_prepared, x.value(), weight.value(), bias.defined() ? bias.value().data() : nullptr,
-                           after, y);
-  }
+  const Shape shape{g.n, g.oh, g.ow, g.o};
+  require<ShapeError>(!residual.defined() || residual.shape() == shape, "conv2d: residual ",
+                      residual.defined() ? residual.shape() : Shape{}, " for a result ", shape);
+  const bool overwrite = given && !is_recorded<T, D>({x, weight, bias, residual});
+  const auto y = detail::conv2d_forward(g, p.keep_prepared, x.value(), weight.value(),
+                                        bias.defined() ? bias.value().data() : nullptr, after, overwrite);
   return record(y, {x, weight, bias, residual}, [=, kept = after.relu ? y : Tensor<T, D>()](Tensor<T, D> dy) {
     if (kept.defined()) {
       if (dy.unique()) {

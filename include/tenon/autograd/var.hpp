@@ -9,6 +9,7 @@
 // last handle goes, so does the record, without recursion, so its depth is bounded by memory only.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -197,6 +198,9 @@ class Var {
     }
   }
 
+  // Whether nobody else has this handle or the tensor in it: who is given it may write over its elements.
+  bool unique() const { return node_.use_count() == 1 && node_->value.unique(); }
+
   // For record(): the node behind the handle.
   const std::shared_ptr<detail::ValueNode<T, D>>& node_pointer() const { return node_; }
 
@@ -237,6 +241,12 @@ class Var {
   std::shared_ptr<detail::ValueNode<T, D>> node_;
 };
 
+// Whether the result of an operation on these will be recorded: some of them require a gradient, and recording is on.
+template <class T, class D>
+bool is_recorded(const std::vector<Var<T, D>>& parents) {
+  return grad_enabled() && std::ranges::any_of(parents, [](const auto& p) { return p.requires_grad(); });
+}
+
 // The way to write a differentiable operation: the result, what it was made from, and how a gradient of the
 // result becomes gradients of those (by calling accumulate on them). Nothing is recorded when no parent
 // requires a gradient or recording is off.
@@ -247,9 +257,7 @@ class Var {
 // it, and hand it on as the gradient of a parent.
 template <class T, class D, class Backward>
 Var<T, D> record(Tensor<T, D> y, const std::vector<Var<T, D>>& parents, Backward&& backward) {
-  bool wanted = false;
-  for (const auto& p : parents) wanted = wanted || p.requires_grad();
-  if (!wanted || !grad_enabled()) return Var<T, D>(std::move(y));
+  if (!is_recorded(parents)) return Var<T, D>(std::move(y));
   Var<T, D> result(std::move(y), {.requires_grad = true});
   auto& node = *result.node_pointer();
   for (const auto& p : parents) {

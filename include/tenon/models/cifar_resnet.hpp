@@ -77,11 +77,12 @@ struct BasicBlock {
     visit("relu", relu);
   }
 
-  Var<T, D> operator()(const Var<T, D>& x) {
+  Var<T, D> operator()(Var<T, D> x) {
     const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
-    return nn::conv_norm_add_relu(conv2, bn2, relu, y, [&] {
+    return nn::conv_norm_add_relu(conv2, bn2, relu, y, [&]() -> Var<T, D> {
       if (shortcut) return nn::conv_norm(shortcut->template get<0>(), shortcut->template get<1>(), x);
-      return x.size(3) == out && stride == 1 ? x : detail::option_a(x, out, stride);
+      if (x.size(3) != out || stride != 1) return detail::option_a(x, out, stride);
+      return std::move(x);  // which nothing else will read
     });
   }
 };
@@ -123,7 +124,7 @@ struct CifarResNet {
   Var<T, D> operator()(const Var<T, D>& x) {
     auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
     for (auto* layer : {&layer1, &layer2, &layer3}) {
-      for (auto& block : *layer) y = block(y);
+      for (auto& block : *layer) y = block(std::move(y));
     }
     return linear(global_avg_pool2d(y));
   }

@@ -91,9 +91,10 @@ struct ResNetBlock {
 
   nn::BatchNorm2d<T, D>& last_norm() { return bn3 ? *bn3 : bn2; }
 
-  Var<T, D> operator()(const Var<T, D>& x) {
-    const auto shortcut = [&] {
-      return downsample ? nn::conv_norm(downsample->template get<0>(), downsample->template get<1>(), x) : x;
+  Var<T, D> operator()(Var<T, D> x) {
+    const auto shortcut = [&]() -> Var<T, D> {
+      if (downsample) return nn::conv_norm(downsample->template get<0>(), downsample->template get<1>(), x);
+      return std::move(x);  // which nothing else will read
     };
     const auto y = nn::conv_norm_relu(conv1, bn1, relu, x);
     if (!conv3) return nn::conv_norm_add_relu(conv2, bn2, relu, y, shortcut);
@@ -155,7 +156,7 @@ struct ResNet {
   Var<T, D> operator()(const Var<T, D>& x) {
     auto y = maxpool(nn::conv_norm_relu(conv1, bn1, relu, x));  // (N,H/4,W/4,64)
     for (auto* layer : {&layer1, &layer2, &layer3, &layer4}) {
-      for (auto& block : *layer) y = block(y);
+      for (auto& block : *layer) y = block(std::move(y));
     }
     return fc(global_avg_pool2d(y));
   }

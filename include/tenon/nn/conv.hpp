@@ -44,8 +44,8 @@ struct Conv2d {
   Var<T, D> operator()(const Var<T, D>& x) const { return observed(*this, convolved(x)); }
 
   // The same unobserved, and with a residual and a rectifier in the same pass: see nn/fused.hpp.
-  Var<T, D> convolved(const Var<T, D>& x, const AfterConv<T, D>& after = {}) const {
-    return conv2d(x, weight, bias, geometry, after);
+  Var<T, D> convolved(const Var<T, D>& x, AfterConv<T, D> after = {}) const {
+    return conv2d(x, weight, bias, geometry, std::move(after));
   }
 };
 

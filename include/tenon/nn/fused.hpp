@@ -41,8 +41,8 @@ namespace detail {
 // normalisation that is folded into the convolution nothing is left: all is one pass then.
 template <class T, class D>
 Var<T, D> conv_norm(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const Var<T, D>& x,
-                    const AfterNorm<T, D>& after = {}) {
-  if (norm.folded) return conv.convolved(x, {.residual = after.residual, .relu = after.relu});
+                    AfterNorm<T, D> after = {}) {
+  if (norm.folded) return conv.convolved(x, {.residual = std::move(after.residual), .relu = after.relu});
   BatchStatistics<T, D> known;
   const auto y = conv.convolved(x, {.statistics = norm.training ? &known : nullptr});
   return norm.normalised(y, after, known);
@@ -64,7 +64,7 @@ Var<T, D> conv_norm_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, cons
   return detail::conv_norm(conv, norm, x, {.relu = true});
 }
 
-// relu(norm(conv(x)) + shortcut())
+// relu(norm(conv(x)) + shortcut()). What shortcut() hands over, by std::move, may become the result.
 template <class T, class D, std::invocable Branch>
 Var<T, D> conv_norm_add_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
                              const Var<T, D>& x, Branch&& shortcut) {

@@ -95,9 +95,11 @@ void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
 
 }  // namespace detail
 
+// finish.residual may be y itself: a product and Winograd's transform read each value before they write it, for the
+// other methods it is copied.
 template <class T>
 void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
-                    const Epilogue<T>& finish, T* y) {
+                    Epilogue<T> finish, T* y) {
   if (const auto merged = detail::mergeable_groups(g)) {
     Scratch<T> weights(merged->o * merged->taps());
     merge_group_weights(g, *merged, w.data, weights.data());
@@ -105,6 +107,14 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
   }
   detail::with_conv_method<T>(g, w.forms != nullptr, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
+    const bool winograd = method == ConvMethod::winograd2 || method == ConvMethod::winograd4;
+    const bool copied = finish.residual == y && !winograd && !(method == ConvMethod::gemm && g.pointwise());
+    const Index size = g.n * g.oh * g.ow * g.o;
+    Scratch<T> residual(copied ? size : 0);
+    if (copied) {
+      copy(y, residual.data(), size);
+      finish.residual = residual.data();
+    }
     if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w.data, finish, y);
     if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w.data, finish, y);
     if constexpr (std::same_as<T, float>) {

@@ -132,14 +132,15 @@ void add_transposed(Index pieces, Index rows, Index columns, T* partial, T* out)
 // With fewer rows the blocks of moments would be so small, for the sake of many threads, that a pass over y is as good.
 inline constexpr Index fewest_rows_of_moments = 1536;
 
-// Convolution as a product with the patches; a 1×1 window needs none.
+// Convolution as a product with the patches; a 1×1 window needs none, and its residual may be y itself.
 template <class T, class Isa>
 void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity_t<ConvWeights<T>> w,
                          const Epilogue<T>& finish, T* y) {
   const Index rows = g.n * g.oh * g.ow;
   for (Index group = 0; group < g.groups; ++group) {
     const Index first = group * g.group_out();
-    const GemmBlocks blocks{rows, g.group_out(), g.taps()};
+    const bool add = g.pointwise() && finish.residual == y;  // the residual is y so far
+    const GemmBlocks blocks{.m = rows, .n = g.group_out(), .k = g.taps(), .beta = add ? 1.0 : 0.0};
     MatrixColumns<T, Isa> weights{w.data + first * g.taps(), g.taps(), true};
     const bool lines = !g.pointwise() && detail::by_lines(g.taps(), g.group_out());
     std::shared_ptr<const PackedColumns<T, Isa>> kept;
@@ -152,7 +153,7 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     }
     Epilogue<T> own{.relu = finish.relu, .row = g.o};
     if (finish.bias) own.bias = finish.bias + first;
-    if (finish.residual) own.residual = finish.residual + first;
+    if (finish.residual && !add) own.residual = finish.residual + first;
     if (g.groups == 1 && !lines && rows >= fewest_rows_of_moments) own.moments = finish.moments;
     if (g.pointwise()) {
       gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);

@@ -22,14 +22,15 @@ class WinogradWeightGradient {
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
       : g_(geometry), x_(x_data), dy_(dy_data), tiles_(g_.n, g_.oh, g_.ow) {}
 
-  // Fixed runs of tiles are summed each for itself and then in order, unless the panels are enough to share
-  // out.
+  // Fixed runs of tiles are summed each for itself and then in order. A thread that has a run to itself reads nothing
+  // that another has just written: between the halves of a large processor that is slow. Too few runs for all threads
+  // are shared out within.
   void run(T* dw) const {
     const Index size = g_.o * 9 * g_.c;
-    const Index pieces =
-        fixed_pieces(tiles_.count(), most, std::clamp<Index>((Index{1} << 18) / size, 1, 16));
+    const Index pieces = std::min((tiles_.count() + most - 1) / most,
+                                  std::clamp<Index>((Index{1} << 21) / size, 1, 16));
     Scratch<T> others((pieces - 1) * size);
-    parallel_for(pieces, [&](Index piece) {
+    const auto run_piece = [&](Index piece) {
       const Index first = tiles_.count() * piece / pieces,
                   count = tiles_.count() * (piece + 1) / pieces - first;
       const Index blocks = (count + most - 1) / most;
@@ -39,7 +40,12 @@ class WinogradWeightGradient {
         Terms terms(*this, first + start, count * (b + 1) / blocks - start);
         accumulate(terms, b > 0, sum);
       }
-    });
+    };
+    if (pieces >= thread_count()) {
+      parallel_for(pieces, run_piece);
+    } else {
+      for (Index piece = 0; piece < pieces; ++piece) run_piece(piece);
+    }
     add_pieces(pieces - 1, size, others.data(), dw);
   }
 
@@ -47,7 +53,7 @@ class WinogradWeightGradient {
   using V = Vec<T, Isa>;
 
   // Tiles at a time: a panel of their operands stays in the second-level cache.
-  static constexpr Index most = 96;
+  static constexpr Index most = 112;
 
   // The transformed tiles [start, start + count), the terms of the sums: x[position][panel][term][column] and
   // y[position][o/16][term][16].

@@ -1,6 +1,7 @@
 // Parallel loops: every piece once, the first exception through, and no nesting.
 #include <atomic>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "close.hpp"
@@ -18,6 +19,31 @@ TEST_CASE("parallel_for: every index once") {
     parallel_for(0, [&](Index) { calls[0] = 5; });
     CHECK(calls[0] == 1);
   }
+}
+
+TEST_CASE("parallel_for_backwards: every index once, by one thread from the last to the first") {
+  for (const int threads : {1, 2, 3, 5}) {
+    const ThreadScope scope(threads);
+    for (const Index count : {0, 1, 2, 4, 5, 1001}) {
+      std::vector<int> calls(static_cast<std::size_t>(count));
+      parallel_for_backwards(count, [&](Index i) { ++calls[static_cast<std::size_t>(i)]; });
+      CHECK(std::count(calls.begin(), calls.end(), 1) == count);
+    }
+  }
+  const ThreadScope alone(1);
+  std::vector<Index> order;
+  parallel_for_backwards(4, [&](Index i) { order.push_back(i); });
+  CHECK(order == std::vector<Index>{3, 2, 1, 0});
+}
+
+TEST_CASE("parallel_for: who is done with its own pieces takes those of a thread that is held up") {
+  const ThreadScope scope(2);
+  std::atomic<int> done{0};
+  parallel_for(8, [&](Index i) {
+    while (i == 4 && done < 7) std::this_thread::yield();  // the first of the second thread's
+    ++done;
+  });
+  CHECK(done == 8);
 }
 
 TEST_CASE("parallel_for: an exception reaches the caller") {

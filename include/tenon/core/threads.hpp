@@ -38,12 +38,20 @@ inline void set_thread_count(int count) {
 }
 
 // Calls body(i) for i = 0 … count-1 in any order. The first exception reaches the caller. Inside another
-// parallel loop it runs serially.
+// parallel loop it runs serially. Loops of equal length over the same data give each thread the same part of it.
 template <class Body>
 void parallel_for(Index count, Body&& body) {
   const int threads = static_cast<int>(std::min<Index>(thread_count(), count));
-  if (threads > 1) return ThreadPool::instance().run(count, threads, body);
+  if (threads > 1) return ThreadPool::instance().run(count, threads, false, body);
   for (Index i = 0; i < count; ++i) body(i);
+}
+
+// The same, but each thread takes its part from the end: first what it wrote last, which is still in its caches.
+template <class Body>
+void parallel_for_backwards(Index count, Body&& body) {
+  const int threads = static_cast<int>(std::min<Index>(thread_count(), count));
+  if (threads > 1) return ThreadPool::instance().run(count, threads, true, body);
+  for (Index i = count; i-- > 0;) body(i);
 }
 
 // Cuts 0 … count-1 into ranges of `grain` and calls body(begin, end) for each. One range runs in place.

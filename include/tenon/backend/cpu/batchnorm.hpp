@@ -51,7 +51,7 @@ struct Strips {
   // what is written last is what the next operation reads first.
   template <class Body>
   void backwards(const Body& body) const {
-    parallel_for(blocks(), [&, last = blocks() - 1](Index i) { body(last - i); });
+    parallel_for_backwards(blocks(), body);
   }
 
   // The channels' values, repeated to the width of a strip.

@@ -99,7 +99,7 @@ struct BlockedProduct {
     // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
     // other.
     const Index threads = thread_count();
-    if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 1000000) {
+    if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 300000) {
       const Index wanted = std::min(widest, g.n / (4 * threads));
       const Index width = std::max<Index>(1, wanted / columns) * columns;
       parallel_for((g.n + width - 1) / width,

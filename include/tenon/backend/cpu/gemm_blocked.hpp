@@ -167,46 +167,60 @@ struct BlockedProduct {
   }
 
   // Strips [begin, end) of C, of `rows` rows each, times all panels, which are packed, `stride` apart, or (null)
-  // lie in B.
+  // lie in B. Either a strip stays in the first-level cache while the panels come by, or a panel does, if it fits,
+  // strips cost nothing to fetch again and several come by.
   [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
                                        const T* packed, Index stride) const {
-    const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
     const auto reader = a.reader(p0, depth);
     alignas(64) T room[rows * gemm_depth];
-    for (Index strip = begin; strip < end; ++strip) {
-      const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0);
-      auto left = reader.template strip<rows>(i0, count, i0 + 2 * rows <= g.m, room);
+    const auto strip_at = [&](Index strip, bool ask) __attribute__((always_inline)) {
+      const Index i0 = strip * rows;
+      return reader.template strip<rows>(i0, std::min<Index>(rows, g.m - i0), ask && i0 + 2 * rows <= g.m, room);
+    };
+    const auto panel_at = [&](Index j) __attribute__((always_inline)) -> std::pair<const T*, Index> {
+      if constexpr (requires { b.row(0); }) {
+        if (!packed) return {b.row(p0) + j0 + j, b.stride};
+      }
+      return {packed + j / columns * stride, columns};
+    };
+    if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
       for (Index j = 0; j < width; j += columns) {
-        T* out = c + i0 * ldc + j0 + j;
-        const Index wide = std::min(columns, width - j);
-        if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
-        const T* panel = nullptr;
-        Index step = columns;
-        if (packed) {
-          panel = packed + j / columns * stride;
-        } else if constexpr (requires { b.row(0); }) {
-          panel = b.row(p0) + j0 + j;
-          step = b.stride;
+        const auto [panel, step] = panel_at(j);
+        for (Index strip = begin; strip < end; ++strip) {
+          cell(strip_at(strip, j == 0), panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
         }
-        const Index filled = (wide + lanes - 1) / lanes;
-        if (count == rows && filled * lanes == wide) {
-          tile<vectors>(filled, depth, left, panel, step, add, out, ldc, last ? &finish : nullptr, i0,
-                        j0 + j);
-        } else {
-          alignas(64) T part[rows * columns];
-          tile<vectors>(filled, depth, left, panel, step, false, part, columns, nullptr, 0, 0);
-          for (Index r = 0; r < count; ++r) {
-            T* to = out + r * ldc;
-            for (Index q = 0; q < wide; ++q)
-              to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
-          }
-          if (last) {
-            for (Index r = 0; r < count; ++r) finish(i0 + r, j0 + j, wide, out + r * ldc);
-          }
-        }
+      }
+      return;
+    }
+    for (Index strip = begin; strip < end; ++strip) {
+      auto left = strip_at(strip, true);
+      for (Index j = 0; j < width; j += columns) {
+        const auto [panel, step] = panel_at(j);
+        cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
         left.asked();
       }
     }
+  }
+  static constexpr bool in_place = requires { Rows::in_place; };
+
+  // One strip times one panel: `wide` columns of C from j on, terms from p0 on.
+  template <class Left>
+  [[gnu::always_inline]] void cell(const Left& left, const T* panel, Index step, Index strip, Index j, Index wide,
+                                   Index p0, Index depth) const {
+    const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
+    const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0), filled = (wide + lanes - 1) / lanes;
+    T* out = c + i0 * ldc + j;
+    if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
+    if (count == rows && filled * lanes == wide) {
+      return tile<vectors>(filled, depth, left, panel, step, add, out, ldc, last ? &finish : nullptr, i0, j);
+    }
+    alignas(64) T part[rows * columns];
+    tile<vectors>(filled, depth, left, panel, step, false, part, columns, nullptr, 0, 0);
+    for (Index r = 0; r < count; ++r) {
+      T* to = out + r * ldc;
+      for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
+    }
+    for (Index r = 0; r < count && last; ++r) finish(i0 + r, j, wide, out + r * ldc);
   }
 
   [[gnu::always_inline]] void scale(Index count, Index width, T* out) const {
@@ -235,7 +249,7 @@ struct BlockedProduct {
 // A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
 // `first` as the tile reads them: in place, or copied to `room` with zeros for the rows that lack. `more`
 // says that as many again come after them. Where there is Rows::scattered, each term of a strip lies in a cache
-// line of its own.
+// line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often.
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be

@@ -24,6 +24,8 @@ struct MatrixRows {
   const T* data;
   Index stride;
 
+  static constexpr bool in_place = true;
+
   struct Reader {
     const T* data;
     Index stride, depth;

@@ -28,11 +28,11 @@ class TenonConv {
         w_(numbers(c.conv.w_size())),
         y_(numbers(c.conv.y_size())) {}
 
-  // Forward, or one of the two gradients.
+  // Forward, with weights that stay as in inference, or one of the two gradients, as in training.
   void run() {
     using Engine = tenon::Backend<tenon::Cpu>;
     if (work_ == Work::forward) {
-      Engine::conv2d_forward(g_, x_.data(), w_.data(), static_cast<const float*>(nullptr), y_.data());
+      Engine::conv2d_forward(g_, x_.data(), w_.data(), &forms_, {}, y_.data());
     } else if (work_ == Work::data) {
       Engine::conv2d_backward_data(g_, y_.data(), w_.data(), x_.data());
     } else {
@@ -44,6 +44,7 @@ class TenonConv {
   Work work_;
   tenon::Conv2dGeometry g_;
   Numbers x_, w_, y_;
+  tenon::Derived forms_;  // of the weights
 };
 
 }  // namespace bench

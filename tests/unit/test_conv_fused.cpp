@@ -35,9 +35,21 @@ Conv2dGeometry winograd_geometry(Rng& rng) {
   g.c = 16 * (1 + rng.below(3));
   g.o = 16 * (1 + rng.below(4));
   g.kh = g.kw = 3;
-  g.pad_h = g.pad_w = rng.below(3);
+  g.stride_h = g.stride_w = 1 + rng.below(2);
+  g.pad_h = g.pad_w = g.stride_h == 2 ? 1 : rng.below(3);
   testing::set_output_size(g);
   return g;
+}
+
+// Calls use(F{}) with every transform of Winograd's that suits the geometry.
+template <class Use>
+void each_winograd(const Conv2dGeometry& g, const Use& use) {
+  const auto fits = [&]<class F>(F transform) {
+    if (cpu::winograd_fits<F>(g)) use(transform);
+  };
+  fits(cpu::Winograd2{});
+  fits(cpu::Winograd4{});
+  fits(cpu::WinogradStrided4{});
 }
 
 // forward(finish, y) must give the same bits with the epilogue as without it and the rest done afterwards; dy
@@ -109,11 +121,10 @@ TEST_CASE("fused convolution: Winograd's output transform adds and rectifies") {
     const auto in = random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
       using Isa = decltype(isa);
-      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, in.x.data(), in.w.data(), finish, y);
-      });
-      check_epilogues(g, in, name, [&](const auto& finish, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), in.w.data(), finish, y);
+      each_winograd(g, [&]<class F>(F) {
+        check_epilogues(g, in, name, [&](const auto& finish, float* y) {
+          cpu::winograd_forward<float, Isa, F>(g, in.x.data(), in.w.data(), finish, y);
+        });
       });
     });
   }
@@ -380,12 +391,10 @@ TEST_CASE("convolution: kept weights give the same bits on every instruction set
       check(in, in.dy.shape(), name, [&](auto w, float* y) {
         cpu::conv2d_forward_gemm<float, Isa>(g, in.x.data(), w, finish, y);
       });
-      if (!cpu::winograd_fits(g)) return;
-      check(in, in.dy.shape(), name, [&](auto w, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd2>(g, in.x.data(), w, finish, y);
-      });
-      check(in, in.dy.shape(), name, [&](auto w, float* y) {
-        cpu::winograd_forward<float, Isa, cpu::Winograd4>(g, in.x.data(), w, finish, y);
+      each_winograd(g, [&]<class F>(F) {
+        check(in, in.dy.shape(), name, [&](auto w, float* y) {
+          cpu::winograd_forward<float, Isa, F>(g, in.x.data(), w, finish, y);
+        });
       });
     });
   }

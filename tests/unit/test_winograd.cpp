@@ -19,6 +19,13 @@ Conv2dGeometry geometry(Index n, Index h, Index w, Index c, Index o, Index pad_h
   return g;
 }
 
+Conv2dGeometry strided(Index n, Index h, Index w, Index c, Index o) {
+  auto g = geometry(n, h, w, c, o, 1, 1);
+  g.stride_h = g.stride_w = 2;
+  testing::set_output_size(g);
+  return g;
+}
+
 Conv2dGeometry random_geometry(Rng& rng) {
   const Index pad_h = rng.below(3), pad_w = rng.below(3);
   return geometry(1 + rng.below(3), 3 - std::min<Index>(2, pad_h) + rng.below(13),
@@ -83,6 +90,18 @@ TEST_CASE("Winograd: 100 random geometries within 2e-6 for F(2,3) and 2e-5 for F
   }
 }
 
+TEST_CASE("Winograd with stride 2: 60 random geometries within 1e-5") {
+  Rng rng(5);
+  for (int i = 0; i < 60; ++i) {
+    const auto g = strided(1 + rng.below(3), 1 + rng.below(20), 1 + rng.below(20), 16 * (1 + rng.below(4)),
+                           16 * (1 + rng.below(4)));
+    const auto in = random_operands<float>(g, rng);
+    testing::each_isa([&](auto isa, const char* name) {
+      compare<cpu::WinogradStrided4, decltype(isa)>(g, in, 1e-5, name);
+    });
+  }
+}
+
 TEST_CASE("Winograd: layers of real networks, where more channels are summed") {
   Rng rng(2);
   for (const auto& g : {geometry(4, 32, 32, 16, 16, 1, 1), geometry(1, 28, 28, 128, 128, 1, 1),
@@ -93,18 +112,28 @@ TEST_CASE("Winograd: layers of real networks, where more channels are summed") {
       compare<cpu::Winograd4, decltype(isa)>(g, in, 3e-5, "best");
     });
   }
+  for (const auto& g : {strided(4, 32, 32, 16, 32), strided(1, 56, 56, 128, 128), strided(2, 14, 14, 512, 512)}) {
+    const auto in = random_operands<float>(g, rng);
+    cpu::with_best_isa([&](auto isa) { compare<cpu::WinogradStrided4, decltype(isa)>(g, in, 1e-5, "best"); });
+  }
 }
 
 TEST_CASE("Winograd: the same bits with one, two and three threads") {
   Rng rng(3);
   // many tiles and few, narrow and wider than a panel of columns
   for (const auto& g : {geometry(9, 17, 15, 16, 48, 1, 1), geometry(1, 9, 9, 64, 32, 1, 0),
-                        geometry(1, 7, 7, 48, 80, 1, 1), geometry(40, 9, 9, 32, 80, 1, 1)}) {
+                        geometry(1, 7, 7, 48, 80, 1, 1), geometry(40, 9, 9, 32, 80, 1, 1),
+                        strided(9, 17, 15, 16, 48), strided(1, 9, 9, 64, 32), strided(40, 17, 17, 32, 80)}) {
     const auto in = random_operands<float>(g, rng);
     const auto run = [&](int threads) {
       const testing::ThreadScope scope(threads);
       ConvResults<float> out;
-      cpu::with_best_isa([&](auto isa) { out = winograd<cpu::Winograd4, decltype(isa)>(g, in, {}); });
+      cpu::with_best_isa([&](auto isa) {
+        if (g.stride_h == 2)
+          out = winograd<cpu::WinogradStrided4, decltype(isa)>(g, in, {});
+        else
+          out = winograd<cpu::Winograd4, decltype(isa)>(g, in, {});
+      });
       return out;
     };
     const auto one = run(1);
@@ -134,6 +163,9 @@ TEST_CASE("convolution: the model of costs picks what suits the shape") {
   CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 14, 14, 256, 256, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd2);
+  CHECK(cpu::conv_costs(strided(8, 56, 56, 128, 128)).best() == ConvMethod::winograd_strided);
+  CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32)).best() == ConvMethod::winograd_strided);
+  CHECK(cpu::conv_costs(strided(1, 14, 14, 512, 512)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(1, 3, 3, 512, 512, 1, 1)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() ==
         ConvMethod::gemm);  // 24 channels do not fit

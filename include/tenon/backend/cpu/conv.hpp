@@ -2,6 +2,9 @@
 // x (N,H,W,C), w (O,KH,KW,C/groups), y (N,OH,OW,O); any stride, padding, dilation and groups.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <limits>
 #include <optional>
 
 #include "tenon/backend/cpu/conv_depthwise.hpp"
@@ -13,7 +16,7 @@
 
 namespace tenon::cpu {
 
-enum class ConvMethod { gemm, winograd2, winograd4, lanes, depthwise };
+enum class ConvMethod { gemm, winograd2, winograd4, winograd_strided, lanes, depthwise };
 
 inline const char* name(ConvMethod m) {
   switch (m) {
@@ -23,6 +26,8 @@ inline const char* name(ConvMethod m) {
       return "Winograd F(2,3)";
     case ConvMethod::winograd4:
       return "Winograd F(4,3)";
+    case ConvMethod::winograd_strided:
+      return "Winograd F(4,3) with stride 2";
     case ConvMethod::lanes:
       return "pictures in lanes";
     case ConvMethod::depthwise:
@@ -34,30 +39,31 @@ inline const char* name(ConvMethod m) {
 // What each method would take, in milliseconds of one core; infinite where it does not apply. The rates were
 // measured on the machine of bench/RESULTS.md: what counts is their ratios, which are much the same
 // elsewhere.
-struct ConvCosts {
-  double gemm, winograd2, winograd4, lanes, depthwise;
+class ConvCosts {
+ public:
+  ConvCosts() { costs_.fill(std::numeric_limits<double>::infinity()); }
 
+  double& operator[](ConvMethod m) { return costs_[static_cast<std::size_t>(m)]; }
+  double operator[](ConvMethod m) const { return costs_[static_cast<std::size_t>(m)]; }
   ConvMethod best() const {
-    const double least = std::min({gemm, winograd2, winograd4, lanes, depthwise});
-    if (least == gemm) return ConvMethod::gemm;
-    if (least == lanes) return ConvMethod::lanes;
-    if (least == depthwise) return ConvMethod::depthwise;
-    return least == winograd2 ? ConvMethod::winograd2 : ConvMethod::winograd4;
+    return static_cast<ConvMethod>(std::min_element(costs_.begin(), costs_.end()) - costs_.begin());
   }
+
+ private:
+  std::array<double, 6> costs_;
 };
 
 // `kept` says that the weights need no preparation, only to be read from memory.
 inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
-  constexpr double multiply_adds = 1e8, cached = 5e7,
-                   far = 2e7;  // a millisecond: products, bytes within reach, bytes
+  // a millisecond: products; bytes that transforms read and write, within reach, far away
+  constexpr double multiply_adds = 1e8, moved = 7e7, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
-  const auto winograd = [&](int m) {
-    if (!winograd_fits(g)) return std::numeric_limits<double>::infinity();
-    const double positions = (m + 2) * (m + 2), c = static_cast<double>(g.c), o = static_cast<double>(g.o);
-    const Index count = g.n * ((g.oh + m - 1) / m) * ((g.ow + m - 1) / m);
-    const double tiles = static_cast<double>((count + 7) / 8 * 8);  // a register tile has eight
+  const auto winograd = [&]<class F>(F) {
+    const double c = static_cast<double>(g.c), o = static_cast<double>(g.o);
+    const double tiles = static_cast<double>((WinogradTiles<F>(g.n, g.oh, g.ow).count() + 7) / 8 * 8);  // of a register
     const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
-    return positions * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / cached + weights);
+    return F::points * F::points * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / moved) +
+           F::filters * F::filters * weights;
   };
   // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy some of what they read.
   const double filled =
@@ -66,13 +72,16 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
                values = static_cast<double>(g.n * (g.h * g.w * g.c + g.oh * g.ow * g.o));
   const double blocks = static_cast<double>((g.n + 15) / 16 * 16) / static_cast<double>(g.n);
   const double packing = kept ? 0 : static_cast<double>(g.o * g.taps()) * 8 / cached;
-  return {.gemm = products * filled / multiply_adds + packing + (g.pointwise() ? 0 : patches * 4 / cached),
-          .winograd2 = winograd(2),
-          .winograd4 = winograd(4),
-          .lanes = conv_lanes_fits(g) ? blocks * (products / 0.8 / multiply_adds + values * 4 / far)
-                                      : std::numeric_limits<double>::infinity(),
-          .depthwise = conv_depthwise_fits(g) ? std::max(products * 2 / multiply_adds, values * 4 / far)
-                                              : std::numeric_limits<double>::infinity()};
+  ConvCosts costs;
+  costs[ConvMethod::gemm] =
+      products * filled / multiply_adds + packing + (g.pointwise() ? 0 : patches * 4 / cached);
+  if (winograd_fits<Winograd2>(g)) costs[ConvMethod::winograd2] = winograd(Winograd2{});
+  if (winograd_fits<Winograd4>(g)) costs[ConvMethod::winograd4] = winograd(Winograd4{});
+  if (winograd_fits<WinogradStrided4>(g)) costs[ConvMethod::winograd_strided] = winograd(WinogradStrided4{});
+  if (conv_lanes_fits(g)) costs[ConvMethod::lanes] = blocks * (products / 0.8 / multiply_adds + values * 4 / far);
+  if (conv_depthwise_fits(g))
+    costs[ConvMethod::depthwise] = std::max(products * 2 / multiply_adds, values * 4 / far);
+  return costs;
 }
 
 namespace detail {
@@ -88,9 +97,22 @@ inline std::optional<Conv2dGeometry> mergeable_groups(const Conv2dGeometry& g) {
 template <class T, class Use>
 void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
   ConvCosts costs = conv_costs(g, kept);
-  if constexpr (!std::same_as<T, float>)
-    costs.winograd2 = costs.winograd4 = std::numeric_limits<double>::infinity();
+  if constexpr (!std::same_as<T, float>) {
+    for (const auto m : {ConvMethod::winograd2, ConvMethod::winograd4, ConvMethod::winograd_strided})
+      costs[m] = std::numeric_limits<double>::infinity();
+  }
   with_best_isa([&](auto isa) { use(isa, costs.best()); });
+}
+
+// use(F{}) with the transform of a method of Winograd's; false for the other methods.
+template <class T, class Use>
+bool with_winograd(ConvMethod method, const Use& use) {
+  if constexpr (std::same_as<T, float>) {
+    if (method == ConvMethod::winograd2) return use(Winograd2{}), true;
+    if (method == ConvMethod::winograd4) return use(Winograd4{}), true;
+    if (method == ConvMethod::winograd_strided) return use(WinogradStrided4{}), true;
+  }
+  return false;
 }
 
 }  // namespace detail
@@ -107,8 +129,9 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
   }
   detail::with_conv_method<T>(g, w.forms != nullptr, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
-    const bool winograd = method == ConvMethod::winograd2 || method == ConvMethod::winograd4;
-    const bool copied = finish.residual == y && !winograd && !(method == ConvMethod::gemm && g.pointwise());
+    const auto winograd = [&]<class F>(F) { winograd_forward<T, Isa, F>(g, x, w, finish, y); };
+    if (detail::with_winograd<T>(method, winograd)) return;
+    const bool copied = finish.residual == y && !(method == ConvMethod::gemm && g.pointwise());
     const Index size = g.n * g.oh * g.ow * g.o;
     Scratch<T> residual(copied ? size : 0);
     if (copied) {
@@ -117,10 +140,6 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
     }
     if (method == ConvMethod::lanes) return conv2d_forward_lanes<T, Isa>(g, x, w.data, finish, y);
     if (method == ConvMethod::depthwise) return conv2d_forward_depthwise<T, Isa>(g, x, w.data, finish, y);
-    if constexpr (std::same_as<T, float>) {
-      if (method == ConvMethod::winograd2) return winograd_forward<T, Isa, Winograd2>(g, x, w, finish, y);
-      if (method == ConvMethod::winograd4) return winograd_forward<T, Isa, Winograd4>(g, x, w, finish, y);
-    }
     conv2d_forward_gemm<T, Isa>(g, x, w, finish, y);
   });
 }
@@ -135,13 +154,10 @@ void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, bool
   }
   detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
-    if constexpr (std::same_as<T, float>) {
-      const Epilogue<T> finish{.residual = add ? dx : nullptr, .row = g.c};
-      if (method == ConvMethod::winograd2)
-        return winograd_backward_data<T, Isa, Winograd2>(g, dy, w, finish, dx);
-      if (method == ConvMethod::winograd4)
-        return winograd_backward_data<T, Isa, Winograd4>(g, dy, w, finish, dx);
-    }
+    const auto winograd = [&]<class F>(F) {
+      winograd_backward_data<T, Isa, F>(g, dy, w, Epilogue<T>{.residual = add ? dx : nullptr, .row = g.c}, dx);
+    };
+    if (detail::with_winograd<T>(method, winograd)) return;
     if (method == ConvMethod::gemm && g.pointwise())
       return conv2d_backward_data_pointwise<T, Isa>(g, dy, w, add, dx);
     const Index size = g.n * g.h * g.w * g.c;
@@ -167,12 +183,10 @@ void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T
   }
   detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
+    const auto winograd = [&]<class F>(F) { winograd_backward_weights<T, Isa, F>(g, x, dy, dw); };
+    if (detail::with_winograd<T>(method, winograd)) return;
     if (method == ConvMethod::lanes) return conv2d_backward_weights_lanes<T, Isa>(g, x, dy, dw);
     if (method == ConvMethod::depthwise) return conv2d_backward_weights_depthwise<T, Isa>(g, x, dy, dw);
-    if constexpr (std::same_as<T, float>) {
-      if (method == ConvMethod::winograd2) return winograd_backward_weights<T, Isa, Winograd2>(g, x, dy, dw);
-      if (method == ConvMethod::winograd4) return winograd_backward_weights<T, Isa, Winograd4>(g, x, dy, dw);
-    }
     conv2d_backward_weights_gemm<T, Isa>(g, x, dy, dw);
   });
 }

@@ -1,22 +1,25 @@
-// 3×3 convolution with stride 1 by Winograd's method, forward and both gradients (Lavin & Gray 2016).
+// 3×3 convolution with stride 1 or 2 by Winograd's method, forward and both gradients (Lavin & Gray 2016).
 //
-// The picture is cut into tiles of m×m outputs. Each tile's (m+2)×(m+2) inputs are transformed, which leaves,
-// for each of the (m+2)² positions, one matrix product over the channels: tiles × C times C × O. The
+// The picture is cut into tiles of m×m outputs. Each tile's inputs, (m+2)×(m+2) with stride 1, are transformed,
+// which leaves, for each of the (m+2)² positions, one matrix product over the channels: tiles × C times C × O. The
 // transforms move whole registers of channels, so they write the operands in just the order in which the
 // register tile reads them.
 #pragma once
 
 #include "tenon/backend/cpu/conv_weights.hpp"
 #include "tenon/backend/cpu/winograd_convolution.hpp"
+#include "tenon/backend/cpu/winograd_strided.hpp"
 #include "tenon/backend/cpu/winograd_weight_gradient.hpp"
 
 namespace tenon::cpu {
 
 // Channels come in runs of 16 here: one register of the widest instruction set, a chunk of a packed row.
-inline bool winograd_fits(const Conv2dGeometry& g) {
-  return g.kh == 3 && g.kw == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
-         g.dilation_w == 1 && g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 && g.pad_h <= 2 &&
-         g.pad_w <= 2;
+template <class F>
+bool winograd_fits(const Conv2dGeometry& g) {
+  const auto pads = [](Index pad) { return F::stride == 1 ? pad <= 2 : pad == 1; };
+  return g.kh == 3 && g.kw == 3 && g.stride_h == F::stride && g.stride_w == F::stride && g.dilation_h == 1 &&
+         g.dilation_w == 1 && g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 && pads(g.pad_h) &&
+         pads(g.pad_w);
 }
 
 namespace detail {
@@ -29,8 +32,10 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   const auto use = data ? Weights::Use::backward_data : Weights::Use::forward;
   const Index h = data ? g.oh : g.h, width = data ? g.ow : g.w, oh = data ? g.h : g.oh,
               ow = data ? g.w : g.ow, out = data ? g.c : g.o;
+  // What a gradient of the inputs has of padding and the forward direction has: with stride 2 that is one and none.
+  constexpr Index both = F::stride == 1 ? 2 : 1;
   const Convolution convolution{
-      h,   width, oh, ow,     data ? 2 - g.pad_h : g.pad_h, data ? 2 - g.pad_w : g.pad_w, data ? g.o : g.c,
+      h,   width, oh, ow,     data ? both - g.pad_h : g.pad_h, data ? both - g.pad_w : g.pad_w, data ? g.o : g.c,
       out, x,     y,  finish, WinogradTiles<F>(g.n, oh, ow)};
   if constexpr (requires { finish.moments; }) {
     if (finish.moments) finish.moments->start(convolution.values_of_groups());
@@ -75,9 +80,9 @@ void winograd_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<
 template <class T, class Isa, class F, class Finish>
 void winograd_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, const Finish& finish, T* dx) {
   if (Isa::bytes == 64 && g.c <= lanes_of<T, Isa>) {
-    return detail::winograd_convolve<T, Isa, F, 2 * Isa::rows, 1>(g, dy, w, true, finish, dx);
+    return detail::winograd_convolve<T, Isa, typename F::Data, 2 * Isa::rows, 1>(g, dy, w, true, finish, dx);
   }
-  detail::winograd_convolve<T, Isa, F, Isa::rows, Isa::vectors>(g, dy, w, true, finish, dx);
+  detail::winograd_convolve<T, Isa, typename F::Data, Isa::rows, Isa::vectors>(g, dy, w, true, finish, dx);
 }
 
 template <class T, class Isa, class F>

@@ -11,7 +11,7 @@ namespace tenon::cpu {
 // y (n,oh,ow,out) = finish(the convolution of x (n,h,w,in) with transformed weights).
 template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
 struct WinogradConvolution {
-  static constexpr int positions = F::inputs * F::inputs, lanes = lanes_of<T, Isa>;
+  static constexpr int positions = F::points * F::points, lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
   using V = Vec<T, Isa>;
 
@@ -66,12 +66,13 @@ struct WinogradConvolution {
     const Index stride_m = winograd_stride(v.groups * Rows * width);
     Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
+      const int matrix = weights.matrix_of(static_cast<int>(i));
       const T* transformed = v.data() + i * v.stride;
       T* to_m = m.data() + i * stride_m;
       for (Index panel = from; panel < to; ++panel) {
         CompiledFor<Isa>::run([&] {
-          multiply(v.groups, in, transformed, weights.panel(i, panel), far, to_m + (panel - from) * columns,
-                   width);
+          multiply(v.groups, in, transformed, weights.panel(matrix, panel), far,
+                   to_m + (panel - from) * columns, width);
         });
       }
     });
@@ -98,15 +99,15 @@ struct WinogradConvolution {
     T* panel = v + group * Rows * in;
     auto place = tiles.at(first + group * Rows);
     for (Index i = 0; i < Rows && group * Rows + i < count; ++i, tiles.step(place)) {
-      const PictureWindow<T, Isa, F::inputs> window(place.picture, place.y - pad_h, place.x - pad_w, h, w,
-                                                    in);
+      const PictureWindow<T, Isa, F::inputs> window(place.picture, F::input_of(place.y) - pad_h,
+                                                    F::input_of(place.x) - pad_w, h, w, in);
       for (Index c = 0; c < in; c += lanes) {
-        window.template ask_below<false>(x + c, F::outputs);
+        window.template ask_below<false>(x + c, F::input_of(F::outputs));
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
-        window.template transform<F::inputs>(
+        window.template transform<F::points>(
             x + c, [](const V* a, V* b) { F::input(a, b); },
             [&](int r, const V* row) {
-              store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride, stride);
+              store_apart<T, Isa, F::points>(row, to + r * F::points * stride, stride);
             });
       }
     }
@@ -122,13 +123,13 @@ struct WinogradConvolution {
       for (Index o = 0; o < channels; o += lanes) {
         window.template ask_below<true>(y + first_out + o, F::outputs);
         V values[F::outputs * F::outputs];
-        apply_both_ways<F::inputs, F::outputs, V>(
+        apply_both_ways<F::points, F::outputs, V>(
             [&](int s, V* column) {
-              load_apart<T, Isa, F::inputs>(from + s * stride + o, F::inputs * stride, column);
+              load_apart<T, Isa, F::points>(from + s * stride + o, F::points * stride, column);
             },
             [](const V* a, V* b) { F::output(a, b); },
             [&](int r, const V* row) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
               for (int s = 0; s < F::outputs; ++s) values[r * F::outputs + s] = row[s];
             });
         V more[F::outputs * F::outputs];

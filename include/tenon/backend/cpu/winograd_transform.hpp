@@ -9,11 +9,24 @@
 // of g.
 #pragma once
 
+#include "tenon/core/shape.hpp"
+
 namespace tenon::cpu {
 
+// A transform says, along one axis: `outputs` of a tile come from `inputs` by `points` products with the
+// `filters` values that a filter turns into. Here each product has a value of its own.
+template <int Outputs>
+struct WinogradTile {
+  static constexpr int outputs = Outputs, inputs = Outputs + 2, points = inputs, filters = points, stride = 1;
+
+  static constexpr int filter_of(int point) { return point; }
+  // The first input of output y, where nothing is padded.
+  static constexpr Index input_of(Index y) { return y; }
+};
+
 // V is a scalar or a vector register. Interpolation at 0, ±1, ∞.
-struct Winograd2 {
-  static constexpr int outputs = 2, inputs = 4;
+struct Winograd2 : WinogradTile<2> {
+  using Data = Winograd2;  // the transform of the gradient of the inputs, with the filter turned round
 
   template <class V>
   [[gnu::always_inline]] static void input(const V* d, V* v) {  // v = Bᵀ d
@@ -50,8 +63,8 @@ struct Winograd2 {
 };
 
 // Interpolation at 0, ±1, ±2, ∞.
-struct Winograd4 {
-  static constexpr int outputs = 4, inputs = 6;
+struct Winograd4 : WinogradTile<4> {
+  using Data = Winograd4;
 
   template <class V>
   [[gnu::always_inline]] static void input(const V* d, V* v) {
@@ -106,15 +119,15 @@ struct Winograd4 {
 template <int From, int To, class V, class Read, class Line, class Write>
 [[gnu::always_inline]] inline void apply_both_ways(const Read& read, const Line& line, const Write& write) {
   V half[To * From];
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int x = 0; x < From; ++x) {
     V column[From], result[To];
     read(x, column);
     line(column, result);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
     for (int y = 0; y < To; ++y) half[y * From + x] = result[y];
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int y = 0; y < To; ++y) {
     V row[To];
     line(half + y * From, row);

@@ -16,7 +16,8 @@ template <class T, class Isa, class F, int Rows, int Vectors>
 class WinogradWeightGradient {
  public:
   static_assert(row_runs % Rows == 0);
-  static constexpr int positions = F::inputs * F::inputs, lanes = lanes_of<T, Isa>;
+  static constexpr int positions = F::points * F::points, matrices = F::filters * F::filters,
+                       lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
@@ -82,12 +83,14 @@ class WinogradWeightGradient {
     parallel_for(down * (g_.c / columns), [&](Index job) {
       const Index o = job % down * Rows, c = job / down * columns;
       CompiledFor<Isa>::run([&] {
-        alignas(V) T u[positions * Rows * columns];  // Σ over the terms of (A dy Aᵀ)ᵀ (Bᵀ x B)
+        alignas(V) T u[matrices * Rows * columns];  // Σ over the terms of (A dy Aᵀ)ᵀ (Bᵀ x B)
         const T* x = terms.x.data() + c * terms.count;
         const T* y = terms.y.data() + o / row_runs * row_runs * terms.count + o % row_runs;
-        for (Index p = 0; p < positions; ++p, x += terms.stride_x, y += terms.stride_y) {
-          multiply_tile<T, Isa, Rows, Vectors>(terms.count, WholeRuns<T, 1, row_runs>{{y}}, x, columns, false,
-                                               u + p * Rows * columns, columns);
+        for (int p = 0; p < positions; ++p, x += terms.stride_x, y += terms.stride_y) {
+          const int row = F::filter_of(p / F::points), column = F::filter_of(p % F::points);
+          const bool more = p != row * F::points + column;  // of a matrix that has its first terms
+          multiply_tile<T, Isa, Rows, Vectors>(terms.count, WholeRuns<T, 1, row_runs>{{y}}, x, columns, more,
+                                               u + (row * F::filters + column) * Rows * columns, columns);
         }
         for (Index i = 0; i < Rows; ++i) {
           for (Index j = 0; j < columns; j += lanes)
@@ -100,9 +103,9 @@ class WinogradWeightGradient {
   // A register of channels of dU to its nine taps of dw.
   [[gnu::always_inline]] void gather(const T* from, bool add, T* dw) const {
     V taps[9];
-    apply_both_ways<F::inputs, 3, V>(
+    apply_both_ways<F::filters, 3, V>(
         [&](int s, V* column) {
-          load_apart<T, Isa, F::inputs>(from + s * Rows * columns, F::inputs * Rows * columns, column);
+          load_apart<T, Isa, F::filters>(from + s * Rows * columns, F::filters * Rows * columns, column);
         },
         [](const V* a, V* b) { F::gather(a, b); },
         [&](int r, const V* row) {
@@ -119,25 +122,25 @@ class WinogradWeightGradient {
   [[gnu::always_inline]] void transform(const typename WinogradTiles<F>::Place& place, Index t,
                                         Terms& terms) const {
     const Index depth = terms.count, stride_x = terms.stride_x, stride_y = terms.stride_y;
-    const PictureWindow<T, Isa, F::inputs> in(place.picture, place.y - g_.pad_h, place.x - g_.pad_w, g_.h,
-                                              g_.w, g_.c);
+    const PictureWindow<T, Isa, F::inputs> in(place.picture, F::input_of(place.y) - g_.pad_h,
+                                              F::input_of(place.x) - g_.pad_w, g_.h, g_.w, g_.c);
     for (Index c = 0; c < g_.c; c += lanes) {
-      in.template ask_below<false>(x_ + c, F::outputs);
+      in.template ask_below<false>(x_ + c, F::input_of(F::outputs));
       T* to = terms.x.data() + (c / columns * depth + t) * columns + c % columns;
-      in.template transform<F::inputs>(
+      in.template transform<F::points>(
           x_ + c, [](const V* a, V* b) { F::input(a, b); },
           [&](int r, const V* row) {
-            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_x, stride_x);
+            store_apart<T, Isa, F::points>(row, to + r * F::points * stride_x, stride_x);
           });
     }
     const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
     for (Index o = 0; o < g_.o; o += lanes) {
       out.template ask_below<false>(dy_ + o, F::outputs);
       T* to = terms.y.data() + (o / row_runs * depth + t) * row_runs + o % row_runs;
-      out.template transform<F::inputs>(
+      out.template transform<F::points>(
           dy_ + o, [](const V* a, V* b) { F::spread(a, b); },
           [&](int r, const V* row) {
-            store_apart<T, Isa, F::inputs>(row, to + r * F::inputs * stride_y, stride_y);
+            store_apart<T, Isa, F::points>(row, to + r * F::points * stride_y, stride_y);
           });
     }
   }

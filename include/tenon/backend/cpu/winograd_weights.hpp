@@ -7,11 +7,12 @@
 
 namespace tenon::cpu {
 
-// The transformed weights U, a matrix (in,out) a position, as panels: U[position][panel][i][j].
+// The transformed weights U, matrices (in,out) that one position or several multiply by, as panels:
+// U[matrix][panel][i][j].
 template <class T, class Isa, class F, int Vectors>
 class WinogradWeights {
  public:
-  static constexpr int positions = F::inputs * F::inputs, lanes = lanes_of<T, Isa>;
+  static constexpr int matrices = F::filters * F::filters, lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
   enum class Use { forward, backward_data };
 
@@ -22,7 +23,7 @@ class WinogradWeights {
         first_(first),
         panels_((count + columns - 1) / columns),
         stride_(winograd_stride(panels_ * in_ * columns)),
-        data_(positions * stride_) {
+        data_(matrices * stride_) {
     if (use == Use::forward) {
       const T* rows = w + first * 9 * c;
       parallel_for((count + lanes - 1) / lanes, [&](Index job) {
@@ -37,8 +38,11 @@ class WinogradWeights {
   Index in() const { return in_; }
   Index first() const { return first_; }
   Index panels() const { return panels_; }
-  const T* panel(Index position, Index p) const {
-    return data_.data() + position * stride_ + p * in_ * columns;
+  static int matrix_of(int position) {
+    return F::filter_of(position / F::points) * F::filters + F::filter_of(position % F::points);
+  }
+  const T* panel(Index matrix, Index p) const {
+    return data_.data() + matrix * stride_ + p * in_ * columns;
   }
 
  private:
@@ -61,21 +65,21 @@ class WinogradWeights {
       }
       T* out = data_.data() + (o0 / columns * in_ + c0) * columns + o0 % columns;
       for (Index r = 0; r < lanes; ++r, out += columns) {
-        V taps[9], u[positions];
+        V taps[9], u[matrices];
         for (Index k = 0; k < 9; ++k) taps[k] = all[k][r];
-        apply_both_ways<3, F::inputs>(taps, u, [](const V* g, V* to) { F::filter(g, to); });
-        for (int i = 0; i < positions; ++i) store<T, Isa>(u[i], out + i * stride_);
+        apply_both_ways<3, F::filters>(taps, u, [](const V* g, V* to) { F::filter(g, to); });
+        for (int i = 0; i < matrices; ++i) store<T, Isa>(u[i], out + i * stride_);
       }
     }
   }
 
   [[gnu::always_inline]] void from_columns(const T* w, Index o, Index c, Index count) {
     for (Index c0 = 0; c0 < count; c0 += lanes) {
-      V taps[9], u[positions];
+      V taps[9], u[matrices];
       for (Index k = 0; k < 9; ++k) load<T, Isa>(w + (o * 9 + 8 - k) * c + c0, taps[k]);
-      apply_both_ways<3, F::inputs>(taps, u, [](const V* g, V* out) { F::filter(g, out); });
+      apply_both_ways<3, F::filters>(taps, u, [](const V* g, V* out) { F::filter(g, out); });
       T* out = data_.data() + (c0 / columns * in_ + o) * columns + c0 % columns;
-      for (int i = 0; i < positions; ++i) store<T, Isa>(u[i], out + i * stride_);
+      for (int i = 0; i < matrices; ++i) store<T, Isa>(u[i], out + i * stride_);
     }
   }
 

@@ -43,13 +43,13 @@ struct WinogradTiles {
 template <class T, class Isa, int Count>
 [[gnu::always_inline]] inline void load_apart(const T* from, Index step, Vec<T, Isa>* values) {
   asm("" : "+r"(from));
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int i = 0; i < Count; ++i) load<T, Isa>(from + i * step, values[i]);
 }
 template <class T, class Isa, int Count>
 [[gnu::always_inline]] inline void store_apart(const Vec<T, Isa>* values, T* to, Index step) {
   asm("" : "+r"(to));
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int i = 0; i < Count; ++i) store<T, Isa>(values[i], to + i * step);
 }
 
@@ -76,9 +76,9 @@ struct PictureWindow {
   [[gnu::always_inline]] void read(const T* data, Vec<T, Isa>* values) const {
     const T* first = data + start;
     if (whole()) {
-#pragma GCC unroll 6
+#pragma GCC unroll 9
       for (Index r = 0; r < Size; ++r) {
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (Index s = 0; s < Size; ++s) load<T, Isa>(first + r * row + s * pixel, values[r * Size + s]);
       }
       return;
@@ -127,10 +127,10 @@ struct PictureWindow {
   template <class Use>
   [[gnu::always_inline]] void each_inside(const Vec<T, Isa>* values, const Use& use) const {
     const bool all = whole();
-#pragma GCC unroll 6
+#pragma GCC unroll 9
     for (int r = 0; r < Size; ++r) {
       if (!all && (r < top || r >= bottom)) continue;
-#pragma GCC unroll 6
+#pragma GCC unroll 9
       for (int s = 0; s < Size; ++s) {
         if (all || (s >= left && s < right)) use(values[r * Size + s]);
       }
@@ -139,14 +139,14 @@ struct PictureWindow {
   [[gnu::always_inline]] void write(const Vec<T, Isa>* values, T* data) const {
     T* first = data + start;
     const bool all = whole();
-#pragma GCC unroll 6
+#pragma GCC unroll 9
     for (int r = 0; r < Size; ++r) {
       if (all) {
         store_apart<T, Isa, Size>(values + r * Size, first + r * row, pixel);
         continue;
       }
       if (r < top || r >= bottom) continue;
-#pragma GCC unroll 6
+#pragma GCC unroll 9
       for (int s = 0; s < Size; ++s) {
         if (s >= left && s < right) store<T, Isa>(values[r * Size + s], first + r * row + s * pixel);
       }

@@ -110,6 +110,23 @@ TEST_CASE("conv2d_relu_max_pool2d: as the three operations, result and gradients
   }
 }
 
+TEST_CASE("conv2d_relu_max_pool2d: where no gradient is wanted, some pictures at a time, to the bit") {
+  Rng rng(4);
+  for (const Index n : {0, 1, 7}) {  // three pictures of these fill the room for the convolution's result
+    Var<float> in(Tensor<float>::uniform({n, 128, 128, 3}, rng, -1, 1));
+    const Var<float> w(Tensor<float>::uniform({80, 7, 7, 3}, rng, -1, 1)),
+        b(Tensor<float>::uniform({80}, rng, -1, 1));
+    const Conv2dParameters conv{.stride = 2, .padding = 3};
+    const Pool2dParameters pool{.kernel = 3, .stride = 2, .padding = 1};
+    const auto run = [&] { return conv2d_relu_max_pool2d(in, w, b, conv, pool).value(); };
+    CHECK(testing::same_bits(run(), max_pool2d(conv2d(in, w, b, conv, {.relu = true}), pool).value()));
+    if (n == 0) continue;
+    in.value().at({n - 1, 64, 64, 1}) = std::numeric_limits<float>::quiet_NaN();
+    CHECK(std::isnan(run().at({n - 1, 16, 16, 79})));
+    CHECK(!std::isnan(run().at({n - 1, 3, 16, 79})));
+  }
+}
+
 TEST_CASE("conv2d_relu_max_pool2d: the same bits with one and with two threads, and a NaN stays") {
   Rng rng(3);
   auto x = Tensor<float>::uniform({50, 14, 14, 6}, rng, -1, 1);

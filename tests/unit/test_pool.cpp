@@ -85,6 +85,7 @@ TEST_CASE("max_pool2d: any number of channels, value and gradient, the same with
       const auto one = run(1), two = run(2);
       CHECK(testing::same_bits(one[0], two[0]));
       CHECK(testing::same_bits(one[1], two[1]));
+      CHECK(testing::same_bits(one[0], max_pool2d(Var<float>(x), p).value()));  // nothing kept for a gradient
 
       // The definition: the first of the largest values of each window.
       const Index sh = p.stride.h ? p.stride.h : p.kernel.h, sw = p.stride.w ? p.stride.w : p.kernel.w;
@@ -119,6 +120,7 @@ TEST_CASE("max_pool2d: ties take the first position, NaN wins") {
     auto nan = Tensor<float>::ones({1, 2, 2, 1});
     nan.data()[at] = std::numeric_limits<float>::quiet_NaN();
     CHECK(std::isnan(max_pool2d(Var<float>(nan), {.kernel = 2}).item()));
+    CHECK(std::isnan(max_pool2d(Var<float>(nan, {.requires_grad = true}), {.kernel = 2}).item()));
   }
 }
 

@@ -9,19 +9,19 @@ namespace tenon {
 
 // max_pool2d(relu(conv2d(x, weight, bias, conv)), pool). Where the backend has it as one pass (few channels,
 // a batch of sixteen or more, windows of 2×2), nothing but x and a byte a result is kept for the backward
-// pass.
+// pass. Where no gradient is wanted, the convolution's result exists for a few pictures at a time.
 template <class T, class D>
 Var<T, D> conv2d_relu_max_pool2d(const Var<T, D>& x, const Var<T, D>& weight, const Var<T, D>& bias,
                                  const Conv2dParameters& conv, const Pool2dParameters& pool) {
-  if constexpr (requires(Conv2dGeometry g, Pool2dGeometry p) { Backend<D>::conv_pool_fits(g, p); }) {
-    const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), conv);
-    detail::check_conv2d_bias(bias, weight, g);
-    const auto p = detail::pool2d_geometry({g.n, g.oh, g.ow, g.o}, pool, "max_pool2d");
+  const auto g = detail::conv2d_geometry(x.shape(), weight.shape(), conv);
+  detail::check_conv2d_bias(bias, weight, g);
+  const auto p = detail::pool2d_geometry({g.n, g.oh, g.ow, g.o}, pool, "max_pool2d");
+  const T* added = bias.defined() ? bias.value().data() : nullptr;
+  if constexpr (requires { Backend<D>::conv_pool_fits(g, p); }) {
     if (Backend<D>::conv_pool_fits(g, p)) {
       Tensor<T, D> y({p.n, p.oh, p.ow, p.c});
       Tensor<std::uint8_t, D> codes({Backend<D>::conv_pool_codes(g, p)});
-      Backend<D>::conv_pool_forward(g, p, x.value().data(), weight.value().data(),
-                                    bias.defined() ? bias.value().data() : nullptr, y.data(), codes.data());
+      Backend<D>::conv_pool_forward(g, p, x.value().data(), weight.value().data(), added, y.data(), codes.data());
       return record(std::move(y), {x, weight, bias}, [=](const Tensor<T, D>& dy) {
         Tensor<T, D> dx, dw(weight.shape()), dbias;
         if (x.requires_grad()) dx = Tensor<T, D>(x.shape());
@@ -35,7 +35,15 @@ Var<T, D> conv2d_relu_max_pool2d(const Var<T, D>& x, const Var<T, D>& weight, co
       });
     }
   }
-  return max_pool2d(relu(conv2d(x, weight, bias, conv)), pool);
+  if constexpr (requires(T* y) { Backend<D>::conv2d_relu_max_pool2d(g, p, y, y, weight.value().derived(), y, y); }) {
+    if (!is_recorded<T, D>({x, weight, bias})) {
+      Tensor<T, D> y({p.n, p.oh, p.ow, p.c});
+      auto* forms = conv.keep_prepared ? weight.value().derived() : nullptr;
+      Backend<D>::conv2d_relu_max_pool2d(g, p, x.value().data(), weight.value().data(), forms, added, y.data());
+      return Var<T, D>(std::move(y));
+    }
+  }
+  return max_pool2d(conv2d(x, weight, bias, conv, {.relu = true}), pool);
 }
 
 }  // namespace tenon

@@ -54,10 +54,16 @@ inline ResizeGeometry resize_geometry(const Shape& x, Size2d out, std::string_vi
 
 namespace detail {
 
-// Keeps, for each result, which tap of its window it came from, in integers of type I.
+// Keeps, for each result, which tap of its window it came from, in integers of type I: where a gradient may be wanted.
 template <class I, class T, class D>
 Var<T, D> max_pool2d(const Var<T, D>& x, const Pool2dGeometry& g) {
   Tensor<T, D> y({g.n, g.oh, g.ow, g.c});
+  if constexpr (requires { Backend<D>::max_pool_forward(g, y.data(), y.data()); }) {
+    if (!is_recorded<T, D>({x})) {
+      if (y.numel() > 0) Backend<D>::max_pool_forward(g, x.value().data(), y.data());
+      return Var<T, D>(std::move(y));
+    }
+  }
   Tensor<I, D> index(y.shape());
   if (y.numel() > 0) Backend<D>::max_pool_forward(g, x.value().data(), y.data(), index.data());
   return record(std::move(y), {x}, [=](const Tensor<T, D>& dy) {

@@ -154,7 +154,7 @@ struct ResNet {
   }
 
   Var<T, D> operator()(const Var<T, D>& x) {
-    auto y = maxpool(nn::conv_norm_relu(conv1, bn1, relu, x));  // (N,H/4,W/4,64)
+    auto y = nn::conv_norm_relu_pool(conv1, bn1, relu, maxpool, x);  // (N,H/4,W/4,64)
     for (auto* layer : {&layer1, &layer2, &layer3, &layer4}) {
       for (auto& block : *layer) y = block(std::move(y));
     }

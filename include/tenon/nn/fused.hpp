@@ -72,6 +72,14 @@ Var<T, D> conv_norm_add_relu(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, 
   return detail::conv_norm(conv, norm, x, {.residual = shortcut(), .relu = true});
 }
 
+// pool(relu(norm(conv(x))))
+template <class T, class D>
+Var<T, D> conv_norm_relu_pool(const Conv2d<T, D>& conv, BatchNorm2d<T, D>& norm, const ReLU& relu,
+                              const MaxPool2d& pool, const Var<T, D>& x) {
+  if (detail::observer || !norm.folded) return pool(conv_norm_relu(conv, norm, relu, x));
+  return conv2d_relu_max_pool2d(x, conv.weight, conv.bias, conv.geometry, pool.window);
+}
+
 // pool(relu(conv(x)))
 template <class T, class D>
 Var<T, D> conv_relu_pool(const Conv2d<T, D>& conv, const ReLU& relu, const MaxPool2d& pool,

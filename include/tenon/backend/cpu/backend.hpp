@@ -98,7 +98,13 @@ struct Backend<Cpu> {
     cpu::conv2d_backward_weights(g, x, dy, dw);
   }
 
-  // Convolution, ReLU and maximum pooling in one, where conv_pool_fits says so.
+  // y = the largest value in each window of relu(conv(x) + bias); `forms` as above.
+  template <class T>
+  static void conv2d_relu_max_pool2d(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, const T* w,
+                                     Derived* forms, const T* bias, T* y) {
+    cpu::conv2d_relu_max_pool2d<T>(g, p, x, {w, forms}, bias, y);
+  }
+  // The same with its backward pass, where conv_pool_fits says so.
   static bool conv_pool_fits(const Conv2dGeometry& g, const Pool2dGeometry& p) { return cpu::conv_pool_fits(g, p); }
   static Index conv_pool_codes(const Conv2dGeometry& g, const Pool2dGeometry& p) { return cpu::conv_pool_codes(g, p); }
   template <class T>
@@ -134,6 +140,10 @@ struct Backend<Cpu> {
 
   template <class T, class I> static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
     cpu::max_pool_forward(g, x, y, index);
+  }
+  // Without what the gradient needs.
+  template <class T> static void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y) {
+    cpu::max_pool_forward(g, x, y);
   }
   template <class T, class I>
   static void max_pool_backward(const Pool2dGeometry& g, const T* dy, const I* index, T* dx) {

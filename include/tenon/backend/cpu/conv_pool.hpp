@@ -1,13 +1,14 @@
-// Convolution with few channels, ReLU and 2×2 maximum pooling as one pass over a block of pictures: of the
-// convolution's output, four times as large as what is left of it, nothing reaches main memory, forward or
-// backward.
+// Convolution, ReLU and maximum pooling together: of the convolution's output, four times as large as what is left of
+// it, nothing reaches main memory. With few channels and windows of 2×2 it is one pass over a block of pictures, forward
+// and backward; where no gradient is wanted, it is the two operations for a few pictures at a time.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
-#include "tenon/backend/cpu/conv_lanes.hpp"
+#include "tenon/backend/cpu/conv.hpp"
+#include "tenon/backend/cpu/pool.hpp"
 
 namespace tenon::cpu {
 
@@ -167,6 +168,22 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
   }
   std::copy_n(sums.data(), size, dw);
   if (dbias) std::copy_n(sums.data() + size, g.o, dbias);
+}
+
+// y = the largest value in each window of relu(conv(x) + bias).
+template <class T>
+void conv2d_relu_max_pool2d(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, ConvWeights<T> w,
+                            const T* bias, T* y) {
+  const Index size = g.oh * g.ow * g.o, fit = (Index{1} << 22) / (size * static_cast<Index>(sizeof(T)));
+  const Index some = std::clamp<Index>(fit, 1, std::max<Index>(1, g.n));
+  Scratch<T> convolved(some * size);
+  Conv2dGeometry conv = g;
+  Pool2dGeometry pool = p;
+  for (Index first = 0; first < g.n; first += some) {
+    conv.n = pool.n = std::min(some, g.n - first);
+    conv2d_forward<T>(conv, x + first * g.h * g.w * g.c, w, {.bias = bias, .relu = true}, convolved.data());
+    max_pool_forward(pool, convolved.data(), y + first * p.oh * p.ow * p.c);
+  }
 }
 
 template <class T>

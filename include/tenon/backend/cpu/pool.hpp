@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "tenon/backend/cpu/elementwise.hpp"
@@ -54,10 +55,10 @@ inline Index rows_grain(Index row_elements) {
 
 }  // namespace detail
 
-// y (N,OH,OW,C) and, for the gradient, which tap of its window each maximum came from: ky·KW + kx, in an
+// y (N,OH,OW,C) and, where a gradient is wanted, which tap of its window each maximum came from: ky·KW + kx, in an
 // integer type I that holds KH·KW - 1. The first of equal values is taken, and a NaN before any number.
-template <class T, class I>
-void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
+template <class T, class I = void>
+void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index = nullptr) {
   const Index all = g.n * g.h * g.w * g.c, taps = g.kh * g.kw;
   const auto offsets = detail::tap_offsets(g);
   parallel_ranges(g.n * g.oh, detail::rows_grain(g.ow * g.c * taps), [&](Index begin, Index end) {
@@ -76,13 +77,18 @@ void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
             [&](auto lanes, Index i) {
               using L = decltype(lanes);
               const Index start = (win.y0 - top) * g.kw + win.x0 - left;
-              auto best = L::load(x + (corner + offset[start] + i));
+              auto best = L::load(x + (corner + offset[start] + i)), nan = best;
               auto where = L::ints(start);
               const auto look = [&](Index tap) {
                 const auto value = L::load(x + (corner + offset[tap] + i));
-                const auto better = (value > best) | (value != value);
-                best = better ? value : best;
-                where = better ? L::ints(tap) : where;
+                if constexpr (std::is_void_v<I>) {  // what NaN asks for is not waited for by the next value
+                  best = value > best ? value : best;
+                  nan = value != value ? value : nan;
+                } else {
+                  const auto better = (value > best) | (value != value);
+                  best = better ? value : best;
+                  where = better ? L::ints(tap) : where;
+                }
               };
               if (whole) {
                 for (Index tap = 1; tap < taps; ++tap) look(tap);
@@ -91,8 +97,12 @@ void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index) {
                   for (Index ix = win.x0; ix < win.x1; ++ix) look((iy - top) * g.kw + ix - left);
                 }
               }
-              L::store(y + out + i, best);
-              L::store_ints(index + out + i, where);
+              if constexpr (std::is_void_v<I>) {
+                L::store(y + out + i, nan != nan ? nan : best);
+              } else {
+                L::store(y + out + i, best);
+                L::store_ints(index + out + i, where);
+              }
             });
       }
     }

@@ -40,8 +40,11 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   if constexpr (requires { finish.moments; }) {
     if (finish.moments) finish.moments->start(convolution.values_of_groups());
   }
-  // A block's operands stay in the second-level cache while that leaves the weights enough use.
-  const Index most = (std::clamp<Index>(std::max(g.c, g.o) / 2, 48, 256) + Rows - 1) / Rows * Rows;
+  // A block's operands stay in the second-level cache while that leaves the weights enough use. With stride 2 a tile
+  // has twice the positions, and several of them use the same weights.
+  const Index wide = std::max(g.c, g.o);
+  const Index some = F::stride == 1 ? std::clamp<Index>(wide / 2, 48, 256) : std::clamp<Index>(wide / 8, 24, 64);
+  const Index most = (some + Rows - 1) / Rows * Rows;
   const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;
   const auto all = [&] { return std::make_shared<const Weights>(w.data, g.o, g.c, use, 0, out); };
   const std::shared_ptr<const Weights> kept =

@@ -102,6 +102,36 @@ TEST_CASE("Winograd with stride 2: 60 random geometries within 1e-5") {
   }
 }
 
+TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
+  const auto products = []<class F>(F, Index side, bool divided) {
+    const cpu::WinogradTiles<F> tiles(8, side, side, divided);
+    return cpu::WinogradBlock<F, 8>(tiles, 0, tiles.units()).products();
+  };
+  CHECK(products(cpu::Winograd4{}, 14, false) == 24 * 24);  // four tiles of six points
+  CHECK(products(cpu::Winograd4{}, 14, true) == 22 * 22);   // three of them, and one of four points
+  CHECK(products(cpu::Winograd4{}, 7, true) == 11 * 11);
+  CHECK(products(cpu::WinogradStrided4{}, 14, true) == 32 * 32);  // three of nine, and one of five
+  CHECK(products(cpu::WinogradStrided4{}, 7, true) == 16 * 16);
+  CHECK(products(cpu::WinogradStrided4::Data{}, 28, true) == 32 * 32);
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 14, 14, 128).units() == 8);         // pictures
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(1, 14, 14, 128).units() == 16);        // tiles: groups would be half empty
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 30, 30, 48).units() == 8 * 8 * 8);  // a picture is too large for a block
+
+  Rng rng(6);
+  for (const Index side : {3, 5, 6, 7, 9, 10, 11, 13, 14}) {  // of 14 and more rows, blocks of several pictures
+    auto g = geometry(side == 14 ? 19 : 16, side, 1 + rng.below(13), 16, 32, 1, 1);
+    if (side == 7) g.w = 7;
+    testing::set_output_size(g);
+    const auto in = random_operands<float>(g, rng);
+    const auto s = strided(g.n, 2 * side - side % 2, 2 * g.w, 16, 32);
+    const auto in_strided = random_operands<float>(s, rng);
+    testing::each_isa([&](auto isa, const char* name) {
+      compare<cpu::Winograd4, decltype(isa)>(g, in, 2e-5, name);
+      compare<cpu::WinogradStrided4, decltype(isa)>(s, in_strided, 1e-5, name);
+    });
+  }
+}
+
 TEST_CASE("Winograd: layers of real networks, where more channels are summed") {
   Rng rng(2);
   for (const auto& g : {geometry(4, 32, 32, 16, 16, 1, 1), geometry(1, 28, 28, 128, 128, 1, 1),

@@ -60,10 +60,11 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&]<class F>(F) {
     const double c = static_cast<double>(g.c), o = static_cast<double>(g.o);
-    const double tiles = static_cast<double>((WinogradTiles<F>(g.n, g.oh, g.ow).count() + 7) / 8 * 8);  // of a register
+    constexpr Index rows = 8, block = 128;  // in a register tile, and about what is multiplied at a time
+    const auto tiles = winograd_tiles<F, rows>(g.n, g.oh, g.ow, block);
+    const auto values = static_cast<double>(rows * winograd_products<rows>(tiles, block));
     const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
-    return F::points * F::points * (tiles * c * o / multiply_adds + tiles * (c + o) * 8 / moved) +
-           F::filters * F::filters * weights;
+    return values * (c * o / multiply_adds + (c + o) * 8 / moved) + F::filters * F::filters * weights;
   };
   // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy some of what they read.
   const double filled =

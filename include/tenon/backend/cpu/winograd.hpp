@@ -34,25 +34,36 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
               ow = data ? g.w : g.ow, out = data ? g.c : g.o;
   // What a gradient of the inputs has of padding and the forward direction has: with stride 2 that is one and none.
   constexpr Index both = F::stride == 1 ? 2 : 1;
-  const Convolution convolution{
-      h,   width, oh, ow,     data ? both - g.pad_h : g.pad_h, data ? both - g.pad_w : g.pad_w, data ? g.o : g.c,
-      out, x,     y,  finish, WinogradTiles<F>(g.n, oh, ow)};
-  if constexpr (requires { finish.moments; }) {
-    if (finish.moments) finish.moments->start(convolution.values_of_groups());
-  }
   // A block's operands stay in the second-level cache while that leaves the weights enough use. With stride 2 a tile
   // has twice the positions, and several of them use the same weights.
   const Index wide = std::max(g.c, g.o);
   const Index some = F::stride == 1 ? std::clamp<Index>(wide / 2, 48, 256) : std::clamp<Index>(wide / 8, 24, 64);
   const Index most = (some + Rows - 1) / Rows * Rows;
-  const Index count = convolution.tiles.count(), blocks = (count + most - 1) / most;
+  const auto tiles = winograd_tiles<F, Rows>(g.n, oh, ow, most);
+  const Convolution convolution{.h = h,
+                                .w = width,
+                                .oh = oh,
+                                .ow = ow,
+                                .pad_h = data ? both - g.pad_h : g.pad_h,
+                                .pad_w = data ? both - g.pad_w : g.pad_w,
+                                .in = data ? g.o : g.c,
+                                .out = out,
+                                .x = x,
+                                .y = y,
+                                .finish = finish,
+                                .tiles = tiles,
+                                .units = most / tiles.tiles_per_unit()};
+  if constexpr (requires { finish.moments; }) {
+    if (finish.moments) finish.moments->start(convolution.values_of_groups());
+  }
+  const Index blocks = convolution.blocks();
   const auto all = [&] { return std::make_shared<const Weights>(w.data, g.o, g.c, use, 0, out); };
   const std::shared_ptr<const Weights> kept =
       w.forms ? w.forms->template get<Weights>(w.data, {g.o, g.c}, all) : nullptr;
   if (blocks <= 1) {
     // Few tiles: the weights are the larger operand, and unless they are kept only a panel of them exists at
     // a time.
-    typename Convolution::Inputs v(convolution, 0, count);
+    typename Convolution::Inputs v(convolution, 0);
     return parallel_for((out + Weights::columns - 1) / Weights::columns, [&](Index panel) {
       if (kept) return convolution.outputs(v, *kept, panel, panel + 1, true);
       const Index first = panel * Weights::columns;
@@ -62,7 +73,7 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   }
   const std::shared_ptr<const Weights> weights = kept ? kept : all();
   const auto block = [&](Index b) {
-    typename Convolution::Inputs v(convolution, b * most, std::min(most, count - b * most));
+    typename Convolution::Inputs v(convolution, b);
     convolution.outputs(v, *weights, 0, weights->panels(), false);
   };
   if (blocks >= 2 * thread_count()) return parallel_for(blocks, block);

@@ -20,26 +20,33 @@ struct WinogradConvolution {
   T* y;
   const Finish& finish;
   WinogradTiles<F> tiles;
+  Index units;  // of the tiles, in a block
 
-  // The transformed tiles [first, first + count): V[position][group][in/16][Rows][16].
+  using Block = WinogradBlock<F, Rows>;
+  Index blocks() const { return (tiles.units() + units - 1) / units; }
+  Block block(Index b) const { return {tiles, b * units, std::min((b + 1) * units, tiles.units())}; }
+
+  // The transformed tiles of block b: V[position][group][in/16][Rows][16].
   class Inputs {
    public:
-    Inputs(const WinogradConvolution& convolution, Index first_tile, Index tile_count)
-        : first(first_tile),
-          count(tile_count),
-          groups((count + Rows - 1) / Rows),
-          stride(winograd_stride(groups * Rows * convolution.in)),
+    Inputs(const WinogradConvolution& convolution, Index b)
+        : block(convolution.block(b)),
+          first_group(b == 0 ? 0 : b * convolution.block(0).groups()),
+          stride(winograd_stride(block.groups() * Rows * convolution.in)),
           data_(positions * stride) {
-      parallel_for(groups, [&](Index group) {
+      parallel_for(block.groups(), [&](Index group) {
         CompiledFor<Isa>::run([&] {
           const WinogradConvolution copy = convolution;
-          copy.transform_input(first, count, group, data(), stride);
+          if_whole<F>(block.kind_of(group), [&](auto whole) __attribute__((always_inline)) {
+            copy.template transform_input<whole()>(block, group, data(), stride);
+          });
         });
       });
     }
     T* data() { return data_.data(); }
 
-    const Index first, count, groups, stride;
+    const Block block;
+    const Index first_group, stride;  // groups before the block's
 
    private:
     Scratch<T> data_;
@@ -47,12 +54,15 @@ struct WinogradConvolution {
 
   // Of each group of `Rows` tiles, how many values a channel it has: a block of the moments.
   std::vector<Index> values_of_groups() const {
-    const Index count = tiles.count();
-    std::vector<Index> values(static_cast<std::size_t>((count + Rows - 1) / Rows));
-    auto place = tiles.at(0);
-    for (Index tile = 0; tile < count; ++tile, tiles.step(place)) {
-      values[static_cast<std::size_t>(tile / Rows)] +=
-          std::min<Index>(F::outputs, oh - place.y) * std::min<Index>(F::outputs, ow - place.x);
+    std::vector<Index> values;
+    for (Index b = 0; b < blocks(); ++b) {
+      const Block some = block(b);
+      for (Index group = 0; group < some.groups(); ++group) {
+        values.push_back(0);
+        some.each_tile(group, [&](const auto& place, Index) {
+          values.back() += std::min<Index>(F::outputs, oh - place.y) * std::min<Index>(F::outputs, ow - place.x);
+        });
+      }
     }
     return values;
   }
@@ -63,23 +73,27 @@ struct WinogradConvolution {
                bool far) const {
     const Index width = (to - from) * columns, first_out = weights.first() + from * columns;
     const Index channels = std::min(width, out - first_out);
-    const Index stride_m = winograd_stride(v.groups * Rows * width);
+    const Index stride_m = winograd_stride(v.block.groups() * Rows * width);
     Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
       const int matrix = weights.matrix_of(static_cast<int>(i));
-      const T* transformed = v.data() + i * v.stride;
-      T* to_m = m.data() + i * stride_m;
+      const auto [first, end] = v.block.range(i);
+      const Index groups = end - first;
+      const T* transformed = v.data() + i * v.stride + first * Rows * in;
+      T* to_m = m.data() + i * stride_m + first * Rows * width;
       for (Index panel = from; panel < to; ++panel) {
         CompiledFor<Isa>::run([&] {
-          multiply(v.groups, in, transformed, weights.panel(matrix, panel), far,
+          multiply(groups, in, transformed, weights.panel(matrix, panel), far,
                    to_m + (panel - from) * columns, width);
         });
       }
     });
-    parallel_for(v.groups, [&](Index group) {
+    parallel_for(v.block.groups(), [&](Index group) {
       CompiledFor<Isa>::run([&] {
         const WinogradConvolution copy = *this;
-        copy.transform_output(v.first, v.count, group, m.data(), stride_m, width, first_out, channels);
+        if_whole<F>(v.block.kind_of(group), [&](auto whole) __attribute__((always_inline)) {
+          copy.template transform_output<whole()>(v, group, m.data(), stride_m, width, first_out, channels);
+        });
       });
     });
   }
@@ -94,44 +108,35 @@ struct WinogradConvolution {
     }
   }
 
-  [[gnu::always_inline]] void transform_input(Index first, Index count, Index group, T* v,
-                                              Index stride) const {
+  template <bool Whole>
+  [[gnu::always_inline]] void transform_input(const Block& block, Index group, T* v, Index stride) const {
     T* panel = v + group * Rows * in;
-    auto place = tiles.at(first + group * Rows);
-    for (Index i = 0; i < Rows && group * Rows + i < count; ++i, tiles.step(place)) {
+    const auto& kind = block.kind_of(group);
+    block.each_tile(group, [&](const auto& place, Index i) __attribute__((always_inline)) {
       const PictureWindow<T, Isa, F::inputs> window(place.picture, F::input_of(place.y) - pad_h,
                                                     F::input_of(place.x) - pad_w, h, w, in);
       for (Index c = 0; c < in; c += lanes) {
         window.template ask_below<false>(x + c, F::input_of(F::outputs));
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
-        window.template transform<F::points>(
-            x + c, [](const V* a, V* b) { F::input(a, b); },
-            [&](int r, const V* row) {
-              store_apart<T, Isa, F::points>(row, to + r * F::points * stride, stride);
-            });
+        transform_tile<T, Isa, F, Whole>(window, kind, x + c, to, stride, [](auto count, const V* a, V* b) {
+          F::template input<count()>(a, b);
+        });
       }
-    }
+    });
   }
 
-  [[gnu::always_inline]] void transform_output(Index first, Index count, Index group, const T* m,
-                                               Index stride, Index width, Index first_out,
-                                               Index channels) const {
-    auto place = tiles.at(first + group * Rows);
-    for (Index i = 0; i < Rows && group * Rows + i < count; ++i, tiles.step(place)) {
+  template <bool Whole>
+  [[gnu::always_inline]] void transform_output(const Inputs& v, Index group, const T* m, Index stride, Index width,
+                                               Index first_out, Index channels) const {
+    const auto& kind = v.block.kind_of(group);
+    v.block.each_tile(group, [&](const auto& place, Index i) __attribute__((always_inline)) {
       const PictureWindow<T, Isa, F::outputs> window(place.picture, place.y, place.x, oh, ow, out);
       const T* from = m + (group * Rows + i) * width;
       for (Index o = 0; o < channels; o += lanes) {
-        window.template ask_below<true>(y + first_out + o, F::outputs);
         V values[F::outputs * F::outputs];
-        apply_both_ways<F::points, F::outputs, V>(
-            [&](int s, V* column) {
-              load_apart<T, Isa, F::points>(from + s * stride + o, F::points * stride, column);
-            },
-            [](const V* a, V* b) { F::output(a, b); },
-            [&](int r, const V* row) {
-#pragma GCC unroll 8
-              for (int s = 0; s < F::outputs; ++s) values[r * F::outputs + s] = row[s];
-            });
+        window.template ask_below<true>(y + first_out + o, F::outputs);
+        transform_back<T, Isa, F, Whole>(
+            kind, from + o, stride, [](auto count, const V* a, V* b) { F::template output<count()>(a, b); }, values);
         V more[F::outputs * F::outputs];
         if (finish.residual) window.read(finish.residual + first_out + o, more);
         finish.template on_registers<Isa, F::outputs * F::outputs>(first_out + o,
@@ -139,13 +144,13 @@ struct WinogradConvolution {
         if constexpr (requires { finish.moments; }) {
           if (finish.moments) {
             finish.moments->template add_values<Isa>(
-                first / Rows + group, first_out + o, i == 0, values[0],
+                v.first_group + group, first_out + o, i == 0, values[0],
                 [&](const auto& use) __attribute__((always_inline)) { window.each_inside(values, use); });
           }
         }
         window.write(values, y + first_out + o);
       }
-    }
+    });
   }
 };
 

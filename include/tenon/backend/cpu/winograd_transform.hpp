@@ -15,32 +15,38 @@ namespace tenon::cpu {
 
 // A transform says, along one axis: `outputs` of a tile come from `inputs` by `points` products with the
 // `filters` values that a filter turns into. Here each product has a value of its own.
+//
+// A tile at the end of a line may have outputs to spare. They come in `steps`; a tile of fewer steps takes fewer
+// points, with the same values of the filter, where the transform is `divisible`.
 template <int Outputs>
 struct WinogradTile {
-  static constexpr int outputs = Outputs, inputs = Outputs + 2, points = inputs, filters = points, stride = 1;
+  static constexpr int outputs = Outputs, inputs = Outputs + 2, points = inputs, filters = points, stride = 1,
+                       steps = Outputs;
+  static constexpr bool divisible = false;
 
   static constexpr int filter_of(int point) { return point; }
   // The first input of output y, where nothing is padded.
   static constexpr Index input_of(Index y) { return y; }
+  static constexpr bool takes(int, int) { return true; }
 };
 
 // V is a scalar or a vector register. Interpolation at 0, ±1, ∞.
 struct Winograd2 : WinogradTile<2> {
   using Data = Winograd2;  // the transform of the gradient of the inputs, with the filter turned round
 
-  template <class V>
+  template <int = steps, class V>
   [[gnu::always_inline]] static void input(const V* d, V* v) {  // v = Bᵀ d
     v[0] = d[0] - d[2];
     v[1] = d[1] + d[2];
     v[2] = d[2] - d[1];
     v[3] = d[1] - d[3];
   }
-  template <class V>
+  template <int = steps, class V>
   [[gnu::always_inline]] static void output(const V* m, V* y) {  // y = Aᵀ m
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2] - m[3];
   }
-  template <class V>
+  template <int = steps, class V>
   [[gnu::always_inline]] static void spread(const V* y, V* m) {  // m = A y
     m[0] = y[0];
     m[1] = y[0] + y[1];
@@ -62,12 +68,37 @@ struct Winograd2 : WinogradTile<2> {
   }
 };
 
-// Interpolation at 0, ±1, ±2, ∞.
+// Interpolation at 0, ±1, ±2, ∞; of a short tile at 0, ∞, 1, and the more steps at -1 and 2.
 struct Winograd4 : WinogradTile<4> {
   using Data = Winograd4;
+  static constexpr bool divisible = true;
 
-  template <class V>
+  static constexpr bool takes(int count, int point) { return point <= count || point == 5; }
+
+  template <int Count = steps, class V>
   [[gnu::always_inline]] static void input(const V* d, V* v) {
+    if constexpr (Count == 1) {
+      v[0] = 4.0f * (d[0] - d[1]);
+      v[1] = -6.0f * d[1];
+      v[5] = d[2] - d[1];
+      return;
+    }
+    if constexpr (Count == 2) {
+      v[0] = 4.0f * (d[0] - d[2]);
+      v[1] = -3.0f * (d[2] + d[1]);
+      v[2] = -3.0f * (d[2] - d[1]);
+      v[5] = d[3] - d[1];
+      return;
+    }
+    if constexpr (Count == 3) {
+      const V a = d[3] - d[1], b = d[2] - d[0];
+      v[0] = 2.0f * a - 4.0f * b;
+      v[1] = 3.0f * (a - d[2] - d[1]);
+      v[2] = a + 3.0f * (d[1] - d[2]);
+      v[3] = 4.0f * a;
+      v[5] = d[4] - d[2] - 2.0f * a;
+      return;
+    }
     const V a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
     v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
     v[1] = a + b;
@@ -76,23 +107,55 @@ struct Winograd4 : WinogradTile<4> {
     v[4] = c - e;
     v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
   }
-  template <class V>
+  template <int Count = steps, class V>
   [[gnu::always_inline]] static void output(const V* m, V* y) {
-    const V a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+    if constexpr (Count == 1) {
+      y[0] = m[0] + m[1] + m[5];
+      return;
+    }
+    const V a = m[1] + m[2], b = m[1] - m[2];
+    if constexpr (Count == 2) {
+      y[0] = m[0] + a;
+      y[1] = b + m[5];
+      return;
+    }
+    if constexpr (Count == 3) {
+      y[0] = m[0] + a + m[3];
+      y[1] = b + 2.0f * m[3];
+      y[2] = a + 4.0f * m[3] + m[5];
+      return;
+    }
+    const V c = m[3] + m[4], e = m[3] - m[4];
     y[0] = m[0] + a + c;
     y[1] = b + 2.0f * e;
     y[2] = a + 4.0f * c;
     y[3] = b + 8.0f * e + m[5];
   }
-  template <class V>
+  template <int Count = steps, class V>
   [[gnu::always_inline]] static void spread(const V* y, V* m) {
-    const V a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4.0f * y[2], e = 2.0f * y[1] + 8.0f * y[3];
     m[0] = y[0];
+    m[5] = y[Count - 1];
+    if constexpr (Count == 1) {
+      m[1] = y[0];
+      return;
+    }
+    if constexpr (Count == 2) {
+      m[1] = y[0] + y[1];
+      m[2] = y[0] - y[1];
+      return;
+    }
+    if constexpr (Count == 3) {
+      const V a = y[0] + y[2];
+      m[1] = a + y[1];
+      m[2] = a - y[1];
+      m[3] = y[0] + 2.0f * y[1] + 4.0f * y[2];
+      return;
+    }
+    const V a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4.0f * y[2], e = 2.0f * y[1] + 8.0f * y[3];
     m[1] = a + b;
     m[2] = a - b;
     m[3] = c + e;
     m[4] = c - e;
-    m[5] = y[3];
   }
   template <class V>
   [[gnu::always_inline]] static void filter(const V* g, V* u) {
@@ -146,6 +209,27 @@ template <int From, int To, class V, class Line>
       [&](int y, const V* row) {
         for (int x = 0; x < To; ++x) out[y * To + x] = row[x];
       });
+}
+
+// As above, in few instructions and with a line of its own for each direction. read(y, x, V&) gives a value, write(y, x,
+// const V&) takes one.
+template <int From, int To, class V, class Read, class Down, class Across, class Write>
+[[gnu::always_inline]] inline void apply_short(const Read& read, const Down& down, const Across& across,
+                                               const Write& write) {
+  V half[To * From];
+#pragma GCC unroll 1
+  for (int x = 0; x < From; ++x) {
+    V column[From], result[To]{};
+    for (int y = 0; y < From; ++y) read(y, x, column[y]);
+    down(column, result);
+    for (int y = 0; y < To; ++y) half[y * From + x] = result[y];
+  }
+#pragma GCC unroll 1
+  for (int y = 0; y < To; ++y) {
+    V row[To]{};
+    across(half + y * From, row);
+    for (int x = 0; x < To; ++x) write(y, x, row[x]);
+  }
 }
 
 }  // namespace tenon::cpu

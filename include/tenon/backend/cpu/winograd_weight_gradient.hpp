@@ -21,24 +21,23 @@ class WinogradWeightGradient {
   static constexpr Index columns = Vectors * lanes;
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
-      : g_(geometry), x_(x_data), dy_(dy_data), tiles_(g_.n, g_.oh, g_.ow) {}
+      : g_(geometry), x_(x_data), dy_(dy_data), tiles_(winograd_tiles<F, 1>(g_.n, g_.oh, g_.ow, most)) {}
 
   // Fixed runs of tiles are summed each for itself and then in order. A thread that has a run to itself reads nothing
   // that another has just written: between the halves of a large processor that is slow. Too few runs for all threads
   // are shared out within.
   void run(T* dw) const {
     const Index size = g_.o * 9 * g_.c;
-    const Index pieces = std::min((tiles_.count() + most - 1) / most,
-                                  std::clamp<Index>((Index{1} << 21) / size, 1, 16));
+    const Index units = tiles_.units(), some = most / tiles_.tiles_per_unit();
+    const Index pieces = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
     Scratch<T> others((pieces - 1) * size);
     const auto run_piece = [&](Index piece) {
-      const Index first = tiles_.count() * piece / pieces,
-                  count = tiles_.count() * (piece + 1) / pieces - first;
-      const Index blocks = (count + most - 1) / most;
+      const Index first = units * piece / pieces, count = units * (piece + 1) / pieces - first;
+      const Index blocks = (count + some - 1) / some;
       T* sum = piece == 0 ? dw : others.data() + (piece - 1) * size;
       for (Index b = 0; b < blocks; ++b) {
         const Index start = count * b / blocks;
-        Terms terms(*this, first + start, count * (b + 1) / blocks - start);
+        Terms terms(*this, {tiles_, first + start, first + count * (b + 1) / blocks});
         accumulate(terms, b > 0, sum);
       }
     };
@@ -56,23 +55,29 @@ class WinogradWeightGradient {
   // Tiles at a time: a panel of their operands stays in the second-level cache.
   static constexpr Index most = 112;
 
-  // The transformed tiles [start, start + count), the terms of the sums: x[position][panel][term][column] and
+  // The transformed tiles of a block, the terms of the sums: x[position][panel][term][column] and
   // y[position][o/16][term][16].
+  using Block = WinogradBlock<F, 1>;
   struct Terms {
-    Terms(const WinogradWeightGradient& of, Index start, Index terms)
-        : count(terms),
-          stride_x(winograd_stride(terms * of.g_.c)),
-          stride_y(winograd_stride(terms * of.g_.o)),
+    Terms(const WinogradWeightGradient& of, const Block& some)
+        : block(some),
+          count(block.groups()),
+          stride_x(winograd_stride(count * of.g_.c)),
+          stride_y(winograd_stride(count * of.g_.o)),
           x(positions * stride_x),
           y(positions * stride_y) {
       parallel_ranges(count, 8, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] {
-          auto place = of.tiles_.at(start + begin);
-          for (Index t = begin; t < end; ++t, of.tiles_.step(place)) of.transform(place, t, *this);
+          for (Index t = begin; t < end; ++t) {
+            if_whole<F>(block.kind_of(t), [&](auto whole) __attribute__((always_inline)) {
+              of.template transform<whole()>(t, *this);
+            });
+          }
         });
       });
     }
 
+    const Block block;
     const Index count, stride_x, stride_y;
     Scratch<T> x, y;
   };
@@ -89,7 +94,9 @@ class WinogradWeightGradient {
         for (int p = 0; p < positions; ++p, x += terms.stride_x, y += terms.stride_y) {
           const int row = F::filter_of(p / F::points), column = F::filter_of(p % F::points);
           const bool more = p != row * F::points + column;  // of a matrix that has its first terms
-          multiply_tile<T, Isa, Rows, Vectors>(terms.count, WholeRuns<T, 1, row_runs>{{y}}, x, columns, more,
+          const auto [from, to] = terms.block.range(p);
+          multiply_tile<T, Isa, Rows, Vectors>(to - from, WholeRuns<T, 1, row_runs>{{y + from * row_runs}},
+                                               x + from * columns, columns, more,
                                                u + (row * F::filters + column) * Rows * columns, columns);
         }
         for (Index i = 0; i < Rows; ++i) {
@@ -118,31 +125,30 @@ class WinogradWeightGradient {
     }
   }
 
-  // The tile at `place` as term t.
-  [[gnu::always_inline]] void transform(const typename WinogradTiles<F>::Place& place, Index t,
-                                        Terms& terms) const {
+  // Tile t of the block.
+  template <bool Whole>
+  [[gnu::always_inline]] void transform(Index t, Terms& terms) const {
+    const auto& kind = terms.block.kind_of(t);
     const Index depth = terms.count, stride_x = terms.stride_x, stride_y = terms.stride_y;
-    const PictureWindow<T, Isa, F::inputs> in(place.picture, F::input_of(place.y) - g_.pad_h,
-                                              F::input_of(place.x) - g_.pad_w, g_.h, g_.w, g_.c);
-    for (Index c = 0; c < g_.c; c += lanes) {
-      in.template ask_below<false>(x_ + c, F::input_of(F::outputs));
-      T* to = terms.x.data() + (c / columns * depth + t) * columns + c % columns;
-      in.template transform<F::points>(
-          x_ + c, [](const V* a, V* b) { F::input(a, b); },
-          [&](int r, const V* row) {
-            store_apart<T, Isa, F::points>(row, to + r * F::points * stride_x, stride_x);
-          });
-    }
-    const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
-    for (Index o = 0; o < g_.o; o += lanes) {
-      out.template ask_below<false>(dy_ + o, F::outputs);
-      T* to = terms.y.data() + (o / row_runs * depth + t) * row_runs + o % row_runs;
-      out.template transform<F::points>(
-          dy_ + o, [](const V* a, V* b) { F::spread(a, b); },
-          [&](int r, const V* row) {
-            store_apart<T, Isa, F::points>(row, to + r * F::points * stride_y, stride_y);
-          });
-    }
+    terms.block.each_tile(t, [&](const auto& place, Index) __attribute__((always_inline)) {
+      const PictureWindow<T, Isa, F::inputs> in(place.picture, F::input_of(place.y) - g_.pad_h,
+                                                F::input_of(place.x) - g_.pad_w, g_.h, g_.w, g_.c);
+      for (Index c = 0; c < g_.c; c += lanes) {
+        in.template ask_below<false>(x_ + c, F::input_of(F::outputs));
+        T* to = terms.x.data() + (c / columns * depth + t) * columns + c % columns;
+        transform_tile<T, Isa, F, Whole>(in, kind, x_ + c, to, stride_x, [](auto count, const V* a, V* b) {
+          F::template input<count()>(a, b);
+        });
+      }
+      const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
+      for (Index o = 0; o < g_.o; o += lanes) {
+        out.template ask_below<false>(dy_ + o, F::outputs);
+        T* to = terms.y.data() + (o / row_runs * depth + t) * row_runs + o % row_runs;
+        transform_tile<T, Isa, F, Whole>(out, kind, dy_ + o, to, stride_y, [](auto count, const V* a, V* b) {
+          F::template spread<count()>(a, b);
+        });
+      }
+    });
   }
 
   const Conv2dGeometry& g_;

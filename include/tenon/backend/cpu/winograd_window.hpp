@@ -5,38 +5,9 @@
 #include <algorithm>
 
 #include "tenon/backend/cpu/microkernel.hpp"
-#include "tenon/backend/cpu/winograd_transform.hpp"
+#include "tenon/backend/cpu/winograd_tiles.hpp"
 
 namespace tenon::cpu {
-
-// The tiles of a batch of pictures (n,h,w,c): the outputs of tile (n,ty,tx) are rows m·ty …, columns m·tx … .
-template <class F>
-struct WinogradTiles {
-  Index n, down, across;
-
-  WinogradTiles(Index pictures, Index out_h, Index out_w)
-      : n(pictures),
-        down((out_h + F::outputs - 1) / F::outputs),
-        across((out_w + F::outputs - 1) / F::outputs) {}
-  Index count() const { return n * down * across; }
-
-  // Where a tile has its first output. Stepping to the next one takes no division.
-  struct Place {
-    Index picture, y, x;
-  };
-  Place at(Index tile) const {
-    return {tile / (across * down), tile / across % down * F::outputs, tile % across * F::outputs};
-  }
-  void step(Place& p) const {
-    p.x += F::outputs;
-    if (p.x < across * F::outputs) return;
-    p.x = 0;
-    p.y += F::outputs;
-    if (p.y < down * F::outputs) return;
-    p.y = 0;
-    ++p.picture;
-  }
-};
 
 // Registers that are `step` values apart in memory. The first address is hidden from the compiler: it would
 // rather work out all the addresses of a square beforehand, for which there are not enough registers.
@@ -153,6 +124,67 @@ struct PictureWindow {
     }
   }
 };
+
+// line(count, from, to) for a tile's steps, or for fewer.
+template <class F, class V, class Line>
+auto line_of(int steps, const Line& line) {
+  return [steps, &line](const V* from, V* to) __attribute__((always_inline)) {
+    with_steps<F>(steps, [&](auto count) __attribute__((always_inline)) { line(count, from, to); });
+  };
+}
+template <class F, class V, class Line>
+auto whole_line(const Line& line) {
+  return [&line](const V* from, V* to) __attribute__((always_inline)) {
+    line(std::integral_constant<int, F::steps>{}, from, to);
+  };
+}
+
+// Transforms the window of a tile of this kind by `line`; the values of its positions go to to[position·stride].
+template <class T, class Isa, class F, bool Whole, int Size, class Line>
+[[gnu::always_inline]] inline void transform_tile(const PictureWindow<T, Isa, Size>& window,
+                                                  const typename WinogradTiles<F>::Kind& kind, const T* data,
+                                                  T* to, Index stride, const Line& line) {
+  using V = Vec<T, Isa>;
+  if constexpr (Whole) {
+    window.template transform<F::points>(data, whole_line<F, V>(line), [&](int r, const V* row) {
+      store_apart<T, Isa, F::points>(row, to + r * F::points * stride, stride);
+    });
+  } else {
+    constexpr int lanes = lanes_of<T, Isa>;
+    alignas(V) T copy[Size * Size * lanes];
+    window.copy_padded(data + window.start, copy);
+    apply_short<Size, F::points, V>(
+        [&](int y, int x, V& v) { load<T, Isa>(copy + (y * Size + x) * lanes, v); },
+        line_of<F, V>(kind.steps_down, line), line_of<F, V>(kind.steps_across, line),
+        [&](int r, int s, const V& v) {
+          if (kind.takes(r * F::points + s)) store<T, Isa>(v, to + (r * F::points + s) * stride);
+        });
+  }
+}
+
+// The way back: from the values of the positions to the outputs of a tile.
+template <class T, class Isa, class F, bool Whole, class Line>
+[[gnu::always_inline]] inline void transform_back(const typename WinogradTiles<F>::Kind& kind, const T* from,
+                                                  Index stride, const Line& line, Vec<T, Isa>* values) {
+  using V = Vec<T, Isa>;
+  if constexpr (Whole) {
+    apply_both_ways<F::points, F::outputs, V>(
+        [&](int s, V* column) { load_apart<T, Isa, F::points>(from + s * stride, F::points * stride, column); },
+        whole_line<F, V>(line),
+        [&](int r, const V* row) {
+#pragma GCC unroll 8
+          for (int s = 0; s < F::outputs; ++s) values[r * F::outputs + s] = row[s];
+        });
+  } else {
+    apply_short<F::points, F::outputs, V>(
+        [&](int r, int s, V& v) {
+          v = V{};
+          if (kind.takes(r * F::points + s)) load<T, Isa>(from + (r * F::points + s) * stride, v);
+        },
+        line_of<F, V>(kind.steps_down, line), line_of<F, V>(kind.steps_across, line),
+        [&](int r, int s, const V& v) { values[r * F::outputs + s] = v; });
+  }
+}
 
 // Values between the matrices of neighbouring positions: not a multiple of 4 KB, which would send all to one
 // cache set.

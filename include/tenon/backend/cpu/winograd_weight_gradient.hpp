@@ -5,6 +5,8 @@
 // block of tiles, a register tile of dU is made for all positions, turned into taps, and those are added up.
 #pragma once
 
+#include <bit>
+
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/gemm.hpp"
 #include "tenon/backend/cpu/winograd_window.hpp"
@@ -29,7 +31,8 @@ class WinogradWeightGradient {
   void run(T* dw) const {
     const Index size = g_.o * 9 * g_.c;
     const Index units = tiles_.units(), some = most / tiles_.tiles_per_unit();
-    const Index pieces = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
+    const Index fit = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
+    const Index pieces = static_cast<Index>(std::bit_floor(static_cast<std::size_t>(fit)));  // a share for each thread
     Scratch<T> others((pieces - 1) * size);
     const auto run_piece = [&](Index piece) {
       const Index first = units * piece / pieces, count = units * (piece + 1) / pieces - first;
@@ -53,7 +56,7 @@ class WinogradWeightGradient {
   using V = Vec<T, Isa>;
 
   // Tiles at a time: a panel of their operands stays in the second-level cache.
-  static constexpr Index most = 112;
+  static constexpr Index most = 4032 / positions;
 
   // The transformed tiles of a block, the terms of the sums: x[position][panel][term][column] and
   // y[position][o/16][term][16].

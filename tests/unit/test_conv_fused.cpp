@@ -31,7 +31,8 @@ Conv2dGeometry random_geometry(Rng& rng) {
 }
 
 Conv2dGeometry winograd_geometry(Rng& rng) {
-  Conv2dGeometry g{.n = 1 + rng.below(3), .h = 3 + rng.below(9), .w = 3 + rng.below(9)};
+  const Index n = rng.below(3) == 0 ? 8 + rng.below(9) : 1 + rng.below(3);  // many have tiles of all kinds
+  Conv2dGeometry g{.n = n, .h = 3 + rng.below(9), .w = 3 + rng.below(9)};
   g.c = 16 * (1 + rng.below(3));
   g.o = 16 * (1 + rng.below(4));
   g.kh = g.kw = 3;
@@ -207,7 +208,8 @@ TEST_CASE("fused convolution: the statistics are those of the result, and do not
   for (const Layer& l : {Layer{2, 30, 16, 48, 3, 1, 0}, Layer{3, 29, 64, 64, 3, 1, 500}, Layer{1, 5, 32, 16, 3, 1, 0},
                          Layer{3, 30, 24, 70, 1, 1, -300}, Layer{2, 40, 600, 40, 1, 1, 0}, Layer{2, 57, 70, 130, 3, 2, 40},
                          Layer{5, 20, 3, 8, 3, 1, 3}, Layer{1, 64, 30, 3, 1, 1, 9}, Layer{2, 7, 8, 8, 1, 1, 0},
-                         Layer{2, 50, 128, 20, 1, 2, 7}}) {
+                         Layer{2, 50, 128, 20, 1, 2, 7}, Layer{19, 14, 128, 64, 3, 1, 5}, Layer{16, 14, 64, 64, 3, 2, 5},
+                         Layer{2, 57, 64, 32, 3, 2, 40}}) {
     const Var<float> x(Tensor<float>::normal({l.n, l.side, l.side, l.in}, rng));
     const Var<float> w(Tensor<float>::normal({l.out, l.kernel, l.kernel, l.in}, rng) * 0.05);
     const Var<float> b(Tensor<float>::normal({l.out}, rng) + static_cast<float>(l.offset));

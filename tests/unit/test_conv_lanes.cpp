@@ -125,6 +125,15 @@ TEST_CASE("conv2d_relu_max_pool2d: where no gradient is wanted, some pictures at
     CHECK(std::isnan(run().at({n - 1, 16, 16, 79})));
     CHECK(!std::isnan(run().at({n - 1, 3, 16, 79})));
   }
+  // Where the number of pictures decides the algorithm: up to rounding. The convolution's result is never whole.
+  const Var<float> x(Tensor<float>::uniform({9, 126, 126, 16}, rng, -1, 1)),
+      w(Tensor<float>::uniform({32, 3, 3, 16}, rng, -1, 1)), b(Tensor<float>::uniform({32}, rng, -1, 1));
+  const auto whole = max_pool2d(conv2d(x, w, b, {.padding = 1}, {.relu = true}), {.kernel = 2}).value();
+  cpu::HostPool::instance().reset_peak();
+  const auto before = cpu::HostPool::instance().stats().peak;
+  const auto y = conv2d_relu_max_pool2d(x, w, b, {.padding = 1}, {.kernel = 2}).value();
+  CHECK(error_of(y, whole) < 1e-4);
+  CHECK(cpu::HostPool::instance().stats().peak - before < std::size_t{9} * 126 * 126 * 32 * 4);
 }
 
 TEST_CASE("conv2d_relu_max_pool2d: the same bits with one and with two threads, and a NaN stays") {

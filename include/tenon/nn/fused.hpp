@@ -1,6 +1,6 @@
 // Layers that run as one operation. The result, the gradients and the table that summary() makes are those of
-// the layers called one after the other, up to the rounding of a batch's statistics; the passes over memory are
-// fewer.
+// the layers called one after the other, up to the rounding of a batch's statistics and of a convolution whose pictures
+// are taken a few at a time; the passes over memory are fewer.
 #pragma once
 
 #include <concepts>

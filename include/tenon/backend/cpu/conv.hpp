@@ -50,19 +50,20 @@ class ConvCosts {
   }
 
  private:
-  std::array<double, 6> costs_;
+  std::array<double, static_cast<std::size_t>(ConvMethod::depthwise) + 1> costs_;
 };
 
 // `kept` says that the weights need no preparation, only to be read from memory.
 inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
-  // a millisecond: products; bytes that transforms read and write, within reach, far away
+  // In a millisecond: products; bytes that Winograd's transforms read and write; bytes of the caches; of main memory.
   constexpr double multiply_adds = 1e8, moved = 7e7, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&]<class F>(F) {
     const double c = static_cast<double>(g.c), o = static_cast<double>(g.o);
-    constexpr Index rows = 8, block = 128;  // in a register tile, and about what is multiplied at a time
+    constexpr Index rows = 8;  // in a register tile
+    const Index block = winograd_block_tiles<F>(g);
     const auto tiles = winograd_tiles<F, rows>(g.n, g.oh, g.ow, block);
-    const auto values = static_cast<double>(rows * winograd_products<rows>(tiles, block));
+    const auto values = static_cast<double>(rows * winograd_products<F, rows>(tiles, block));
     const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
     return values * (c * o / multiply_adds + (c + o) * 8 / moved) + F::filters * F::filters * weights;
   };

@@ -1,6 +1,6 @@
-// Convolution, ReLU and maximum pooling together: of the convolution's output, four times as large as what is left of
-// it, nothing reaches main memory. With few channels and windows of 2×2 it is one pass over a block of pictures, forward
-// and backward; where no gradient is wanted, it is the two operations for a few pictures at a time.
+// Convolution, ReLU and maximum pooling together, so that the convolution's output, often four times as large as what is
+// left of it, need not go through main memory. With few channels and windows of 2×2 it is one pass over a block of
+// pictures, forward and backward; where no gradient is wanted, it is the two operations for a few pictures at a time.
 #pragma once
 
 #include <cstdint>
@@ -170,12 +170,14 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
   if (dbias) std::copy_n(sums.data() + size, g.o, dbias);
 }
 
-// y = the largest value in each window of relu(conv(x) + bias).
+// Where nothing is kept for a gradient: y (n,oh,ow,o) of `p` is the largest value in each window of relu(conv(x) + bias);
+// bias (o) may be null.
 template <class T>
 void conv2d_relu_max_pool2d(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, ConvWeights<T> w,
                             const T* bias, T* y) {
-  const Index size = g.oh * g.ow * g.o, fit = (Index{1} << 22) / (size * static_cast<Index>(sizeof(T)));
-  const Index some = std::clamp<Index>(fit, 1, std::max<Index>(1, g.n));
+  constexpr Index near = Index{1} << 22;  // bytes that stay in the third-level cache between the two
+  const Index size = g.oh * g.ow * g.o, fit = std::max<Index>(1, near / (size * static_cast<Index>(sizeof(T))));
+  const Index parts = std::max<Index>(1, (g.n + fit - 1) / fit), some = (g.n + parts - 1) / parts;
   Scratch<T> convolved(some * size);
   Conv2dGeometry conv = g;
   Pool2dGeometry pool = p;

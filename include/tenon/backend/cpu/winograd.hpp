@@ -22,6 +22,14 @@ bool winograd_fits(const Conv2dGeometry& g) {
          pads(g.pad_w);
 }
 
+// Tiles in a block. Its operands stay in the second-level cache while that leaves the weights enough use. With stride 2
+// a tile has twice the positions, and several of them use the same weights.
+template <class F>
+Index winograd_block_tiles(const Conv2dGeometry& g) {
+  const Index wide = std::max(g.c, g.o);
+  return F::stride == 1 ? std::clamp<Index>(wide / 2, 48, 256) : std::clamp<Index>(wide / 8, 24, 64);
+}
+
 namespace detail {
 
 template <class T, class Isa, class F, int Rows, int Vectors, class Finish>
@@ -32,20 +40,16 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   const auto use = data ? Weights::Use::backward_data : Weights::Use::forward;
   const Index h = data ? g.oh : g.h, width = data ? g.ow : g.w, oh = data ? g.h : g.oh,
               ow = data ? g.w : g.ow, out = data ? g.c : g.o;
-  // What a gradient of the inputs has of padding and the forward direction has: with stride 2 that is one and none.
-  constexpr Index both = F::stride == 1 ? 2 : 1;
-  // A block's operands stay in the second-level cache while that leaves the weights enough use. With stride 2 a tile
-  // has twice the positions, and several of them use the same weights.
-  const Index wide = std::max(g.c, g.o);
-  const Index some = F::stride == 1 ? std::clamp<Index>(wide / 2, 48, 256) : std::clamp<Index>(wide / 8, 24, 64);
-  const Index most = (some + Rows - 1) / Rows * Rows;
+  // The paddings of the forward direction and of the gradient add up to this.
+  constexpr Index pads = F::stride == 1 ? 2 : 1;
+  const Index most = (winograd_block_tiles<F>(g) + Rows - 1) / Rows * Rows;
   const auto tiles = winograd_tiles<F, Rows>(g.n, oh, ow, most);
   const Convolution convolution{.h = h,
                                 .w = width,
                                 .oh = oh,
                                 .ow = ow,
-                                .pad_h = data ? both - g.pad_h : g.pad_h,
-                                .pad_w = data ? both - g.pad_w : g.pad_w,
+                                .pad_h = data ? pads - g.pad_h : g.pad_h,
+                                .pad_w = data ? pads - g.pad_w : g.pad_w,
                                 .in = data ? g.o : g.c,
                                 .out = out,
                                 .x = x,

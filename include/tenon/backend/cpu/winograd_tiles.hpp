@@ -1,8 +1,8 @@
 // The tiles into which Winograd's method cuts a batch of pictures, and the order in which they are multiplied.
 //
 // A picture's size is seldom a multiple of a tile's: 14 = 4 + 4 + 4 + 2. The last tile of a line then takes fewer
-// points, the first ones that its few outputs need. So there are four kinds of tiles, whole and short in each
-// direction; put in the right order, those that take part in the product of a position are always neighbours.
+// points, those that its few outputs need. So there are four kinds of tiles, whole and short in each direction; put
+// in the right order, those that take part in the product of a position are always neighbours.
 #pragma once
 
 #include <algorithm>
@@ -95,6 +95,7 @@ class WinogradBlock {
   static constexpr int positions = F::points * F::points;
   using Tiles = WinogradTiles<F>;
 
+  WinogradBlock(Tiles&&, Index, Index) = delete;  // which would be gone
   WinogradBlock(const Tiles& tiles, Index begin, Index end) : tiles_(tiles) {
     for (std::size_t k = 0; k < 4; ++k) {
       first_[k] = begin * tiles.tiles_per_unit(k);
@@ -144,7 +145,7 @@ class WinogradBlock {
 };
 
 // How many groups of `Rows` tiles are multiplied in all, in blocks of at most `most` tiles.
-template <int Rows, class F>
+template <class F, int Rows>
 Index winograd_products(const WinogradTiles<F>& tiles, Index most) {
   const Index some = most / tiles.tiles_per_unit(), whole = tiles.units() / some;
   const auto products = [&](Index units) { return WinogradBlock<F, Rows>(tiles, 0, units).products(); };
@@ -155,8 +156,8 @@ Index winograd_products(const WinogradTiles<F>& tiles, Index most) {
 template <class F, int Rows>
 WinogradTiles<F> winograd_tiles(Index n, Index oh, Index ow, Index most) {
   const WinogradTiles<F> whole(n, oh, ow), divided(n, oh, ow, true);
-  if (!F::divisible || divided.tiles_per_unit() > most) return whole;
-  return winograd_products<Rows>(divided, most) < winograd_products<Rows>(whole, most) ? divided : whole;
+  if (!F::divisible || divided.tiles_per_unit() == 0 || divided.tiles_per_unit() > most) return whole;
+  return winograd_products<F, Rows>(divided, most) < winograd_products<F, Rows>(whole, most) ? divided : whole;
 }
 
 // use(true or false as a type): whether tiles of a kind are whole. Their loops are compiled apart.

@@ -32,7 +32,7 @@ class WinogradWeightGradient {
     const Index size = g_.o * 9 * g_.c;
     const Index units = tiles_.units(), some = most / tiles_.tiles_per_unit();
     const Index fit = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
-    const Index pieces = static_cast<Index>(std::bit_floor(static_cast<std::size_t>(fit)));  // a share for each thread
+    const Index pieces = static_cast<Index>(std::bit_floor(static_cast<std::size_t>(fit)));  // even shares for 2, 4, 8 … threads
     Scratch<T> others((pieces - 1) * size);
     const auto run_piece = [&](Index piece) {
       const Index first = units * piece / pieces, count = units * (piece + 1) / pieces - first;
@@ -55,8 +55,9 @@ class WinogradWeightGradient {
  private:
   using V = Vec<T, Isa>;
 
-  // Tiles at a time: a panel of their operands stays in the second-level cache.
-  static constexpr Index most = 4032 / positions;
+  // Tiles at a time: a panel of their operands, 32 channels of 36 positions of 112 tiles (500 KB), stays in the
+  // second-level cache.
+  static constexpr Index most = 36 * 112 / positions;
 
   // The transformed tiles of a block, the terms of the sums: x[position][panel][term][column] and
   // y[position][o/16][term][16].

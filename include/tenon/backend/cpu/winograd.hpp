@@ -17,9 +17,9 @@ namespace tenon::cpu {
 template <class F>
 bool winograd_fits(const Conv2dGeometry& g) {
   const auto pads = [](Index pad) { return F::stride == 1 ? pad <= 2 : pad == 1; };
-  return g.kh == 3 && g.kw == 3 && g.stride_h == F::stride && g.stride_w == F::stride && g.dilation_h == 1 &&
-         g.dilation_w == 1 && g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 && pads(g.pad_h) &&
-         pads(g.pad_w);
+  return g.h > 0 && g.w > 0 && g.kh == 3 && g.kw == 3 && g.stride_h == F::stride && g.stride_w == F::stride &&
+         g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1 && g.c % row_runs == 0 && g.o % row_runs == 0 &&
+         pads(g.pad_h) && pads(g.pad_w);
 }
 
 // Tiles in a block. Its operands stay in the second-level cache while that leaves the weights enough use. With stride 2

@@ -12,6 +12,7 @@
 #include "tenon/features/match.hpp"
 #include "tenon/features/sift/sift.hpp"
 #include "tenon/image/decode.hpp"
+#include "files.hpp"
 #include "unit/close.hpp"
 #include "unit/threads_scope.hpp"
 
@@ -40,7 +41,7 @@ Tensor<float> blob(Index size, double x, double y, double sigma) {
   return picture;
 }
 
-Tensor<float> read_gray(const std::string& path) {
+Tensor<float> read_gray(const std::filesystem::path& path) {
   const auto picture = image::read(path, {.channels = 1});
   Tensor<float> gray({picture.size(0), picture.size(1)});
   for (Index i = 0; i < gray.numel(); ++i) gray.data()[i] = static_cast<float>(picture.data()[i]) / 255.0f;
@@ -59,8 +60,6 @@ double cosine(const float* a, const float* b) {
   }
   return ab / std::sqrt(aa * bb);
 }
-
-const char* data_folder() { return std::getenv("TENON_DATA"); }
 
 }  // namespace
 
@@ -413,10 +412,11 @@ TEST_CASE("any frame has a descriptor, or an error") {
 
 // Lowe's text form: row, column, scale, orientation with y upward, 128 components; their eight directions run
 // the other way round, because y does.
-TEST_CASE("reference key points and descriptors" * doctest::skip(data_folder() == nullptr)) {
-  const std::string folder = std::string(data_folder()) + "/sift_reference/";
-  const auto picture = read_gray(folder + "box.pgm");
-  std::ifstream file(folder + "box.sift");
+TEST_CASE("reference key points and descriptors") {
+  const auto folder = testing::real_data("reference key points and descriptors", "sift_reference");
+  if (!folder) return;
+  const auto picture = read_gray(*folder / "box.pgm");
+  std::ifstream file(*folder / "box.sift");
   int count = 0, length = 0;
   file >> count >> length;
   REQUIRE(count == 638);
@@ -454,21 +454,22 @@ TEST_CASE("reference key points and descriptors" * doctest::skip(data_folder() =
   CHECK(similar >= 607);
 }
 
-TEST_CASE("picture pairs: mutual matches agree with the known map" *
-          doctest::skip(data_folder() == nullptr)) {
+TEST_CASE("picture pairs: mutual matches agree with the known map") {
+  const auto data = testing::real_data("picture pairs", "oxford");
+  if (!data) return;
   // The means over all five pairs are bench/sift_quality's; here one pair of each sequence.
   const struct {
     const char *name, *suffix;
     double right, precision;
   } cases[] = {{"graf", ".ppm", 290, 0.33}, {"boat", ".pgm", 500, 0.5}, {"leuven", ".ppm", 850, 0.8}};
   for (const auto& c : cases) {
-    const std::string folder = std::string(data_folder()) + "/oxford/" + c.name + "/";
-    std::ifstream file(folder + "H1to3p");
+    const auto folder = *data / c.name;
+    std::ifstream file(folder / "H1to3p");
     Matrix3 truth{};
     for (double& v : truth) file >> v;
     REQUIRE(file);
-    const auto a = sift(read_gray(folder + "img1" + c.suffix), {.max_features = 2000});
-    const auto b = sift(read_gray(folder + "img3" + c.suffix), {.max_features = 2000});
+    const auto a = sift(read_gray(folder / (std::string("img1") + c.suffix)), {.max_features = 2000});
+    const auto b = sift(read_gray(folder / (std::string("img3") + c.suffix)), {.max_features = 2000});
     const auto matches = match_descriptors(a.descriptors, b.descriptors, {.ratio = 1});
     int right = 0;
     std::vector<Point2> from, to;

@@ -26,8 +26,8 @@ struct GemmBlocks {
 
 namespace detail {
 
-// Columns of B in a block: with gemm_depth terms 512 KB of floats, which the second-level cache keeps while
-// strips of A pass by in the first.
+// Columns of B in a block: with gemm_depth terms 512 KB of floats, half of the second-level cache of today's
+// processors, where it stays while strips of A pass by in the first.
 inline constexpr Index columns_of_block = 256;
 
 template <int Rows, int Vectors>
@@ -83,7 +83,7 @@ struct BlockedProduct {
   // The most terms and columns of a block. Where every term is in a cache line of its own, a strip of A would fill
   // the first-level cache.
   static constexpr Index deepest = requires { Rows::scattered; } ? gemm_depth / 2 : gemm_depth;
-  static constexpr Index widest = columns_of_block * gemm_depth / deepest;
+  static constexpr Index widest = columns_of_block;
 
   const GemmBlocks& g;
   const Rows& a;

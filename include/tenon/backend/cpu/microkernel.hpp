@@ -43,6 +43,7 @@ struct RowsApart {
   Index stride;
   const T* next = nullptr;
 
+  static constexpr bool steady = true;  // whatever the depth, a run is short
   static constexpr Index length(Index) { return 16; }
   const T* from(Index, Index start) const { return data + start; }
   Index of(Index i, Index p) const { return i * stride + p; }
@@ -62,7 +63,7 @@ struct RowsTogether {
   Index stride;
   bool ask_ahead = false;
 
-  static constexpr Index run = 8;
+  static constexpr Index run = 4;
   static constexpr Index length(Index) { return run; }
   const T* from(Index, Index start) const { return data + start * stride; }
   Index of(Index i, Index p) const { return p * stride + i; }
@@ -75,9 +76,10 @@ struct RowsTogether {
   void asked() { ask_ahead = false; }
 };
 
-// Each row begins somewhere else, and all have the same runs from there: windows of a picture.
+// Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first
+// `own` values are in no run of the row after it.
 struct RowRun {
-  Index offset, length;
+  Index offset, length, own = 0;
 };
 
 template <class T, int Rows>
@@ -87,17 +89,16 @@ struct RowsAnywhere {
   Index step;  // from one row to the next in a line of the picture; 0: nothing comes after these rows
   Index row[Rows];
 
+  static constexpr bool steady = true;
   Index length(Index r) const { return runs[r].length; }
   const T* from(Index r, Index) const { return data + runs[r].offset; }
   Index of(Index i, Index p) const { return row[i] + p; }
   template <int>
   [[gnu::always_inline]] void ask(Index r, Index) const {
-    if (step == 0) return;
+    if (step == 0 || runs[r].own == 0) return;
     const T* next = from(r, 0) + row[0] + Rows * step;
-    const Index values = std::min(step, runs[r].length);  // the others belong to the row after it, or to none
-    for (int i = 0; i < Rows; ++i) {
-      for (Index q = 0; q < values; q += 16) __builtin_prefetch(next + i * step + q);
-    }
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * step);
   }
   void asked() { step = 0; }
 };
@@ -153,11 +154,15 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
   constexpr bool whole = requires { Left::whole; };
-  if constexpr (!whole) {
+  // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
+  // keep B waiting, which comes from the second-level cache.
+  const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+  };
+  constexpr bool steady = requires { Left::steady; };
+  if constexpr (!whole && !steady) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {  // C is far away: ask for it while the sums are made
-      for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
-    }
+    for (int r = 0; r < Rows; ++r) ask_for_row(r);
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {
@@ -171,6 +176,9 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   V sum[Rows][Vectors] = {};
   for (Index run = 0, start = 0; start < depth; ++run) {
     left.template ask<Rows>(run, start);
+    if constexpr (steady) {
+      if (run < Rows) ask_for_row(run);
+    }
     const T* __restrict a = left.from(run, start);
     const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
     start += count;

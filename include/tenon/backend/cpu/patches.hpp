@@ -53,10 +53,17 @@ class PatchPieces {
 
   Index count() const { return static_cast<Index>(pieces_.size()); }
 
-  // The pieces as runs from each grid point's first value on.
+  // The pieces as short runs from each grid point's first value on.
   std::vector<RowRun> runs() const {
+    constexpr Index at_most = 16;
+    const Index step = p_.stride_w * p_.c;
     std::vector<RowRun> found;
-    for (const Piece& piece : pieces_) found.push_back({piece.y * p_.w * p_.c + piece.start, piece.length});
+    for (const Piece& piece : pieces_) {
+      for (Index at = 0; at < piece.length; at += at_most) {
+        const Index length = std::min(at_most, piece.length - at);
+        found.push_back({piece.y * p_.w * p_.c + piece.start + at, length, std::clamp<Index>(step - at, 0, length)});
+      }
+    }
     return found;
   }
 

@@ -63,7 +63,7 @@ struct RowsTogether {
   Index stride;
   bool ask_ahead = false;
 
-  static constexpr Index run = 4;
+  static constexpr Index run = 8;
   static constexpr Index length(Index) { return run; }
   const T* from(Index, Index start) const { return data + start * stride; }
   Index of(Index i, Index p) const { return p * stride + i; }

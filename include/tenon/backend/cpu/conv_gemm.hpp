@@ -260,15 +260,15 @@ void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* 
                : piece == 0 ? dw + group * size
                             : partial.data() + (piece - 1) * size;
       if (g.pointwise() && turned) {
-        gemm_blocked<T, Isa>({taps, og, rows}, TransposedRows<T>{pixels, g.c},
+        gemm_blocked<T, Isa>({taps, og, rows}, TransposedRows<T, Isa>{pixels, g.c},
                              MatrixColumns<T, Isa>{gradient, g.o, false}, out, og);
       } else if (g.pointwise()) {
-        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T>{gradient, g.o},
+        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T, Isa>{gradient, g.o},
                              MatrixColumns<T, Isa>{pixels, g.c, false}, out, taps);
       } else if (turned) {
         detail::turned_weights<T, Isa>(patches, first, end, gradient, g.o, og, out);
       } else {
-        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T>{gradient, g.o},
+        gemm_blocked<T, Isa>({og, taps, rows}, TransposedRows<T, Isa>{gradient, g.o},
                              PatchColumns<T, Isa>{patches, first * g.ow}, out, taps);
       }
     });

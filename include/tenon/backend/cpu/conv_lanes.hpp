@@ -73,23 +73,30 @@ struct LanesConvolution {
 
   // A tile of P positions × Q channels in registers; positions are taken P at a time, the last P overlapping.
   [[gnu::always_inline]] void operator()() const {
-    if (y.w % 4 != 0 && y.w % 5 == 0) return rows<5>();
-    if (2 * pad_w >= kw && y.w >= 2) return rows<2>();  // wide margins: small tiles skip more of them
-    if (y.w >= 4) return rows<4>();
-    rows<1>();
+    if (y.w < 2) return rows<1>();
+    if constexpr (most_sums < 24) {
+      return y.c == 3 && y.w >= 3 ? rows<3>() : rows<2>();
+    } else {
+      if (y.w % 4 != 0 && y.w % 5 == 0) return rows<5>();
+      if (2 * pad_w >= kw || y.w < 4) return rows<2>();  // wide margins: small tiles skip more of them
+      rows<4>();
+    }
   }
 
  private:
+  // Sums that fit the registers, beside P inputs and a tap.
+  static constexpr int most_sums = Isa::bytes == 64 ? 24 : 12;
+
   template <int P>
   [[gnu::always_inline]] void rows() const {
     for (Index oy = 0; oy < y.h; ++oy) {
       for (Index o = 0; o < y.c;) {
         const Index left = y.c - o;
-        if (left >= 6 && P < 5)
+        if (left >= 6 && 6 * P <= most_sums)
           o += row<P, 6>(oy, o);
-        else if (left >= 4)
+        else if (left >= 4 && 4 * P <= most_sums)
           o += row<P, 4>(oy, o);
-        else if (left == 3)
+        else if (left >= 3)
           o += row<P, 3>(oy, o);
         else if (left == 2)
           o += row<P, 2>(oy, o);
@@ -151,8 +158,9 @@ struct LanesWeightGradient {
 
   [[gnu::always_inline]] void operator()() const {
     std::fill_n(sums, kh * kw * x.c * dy.c * lanes, T(0));
-    const Index band =
-        std::clamp<Index>((Index{24} << 10) / (dy.line() * static_cast<Index>(sizeof(T))), 1, 4);
+    // With few registers a tile has few channels, and all lines of those fit.
+    const Index fit = (Index{24} << 10) / (dy.line() * static_cast<Index>(sizeof(T)));
+    const Index band = Isa::bytes < 64 ? dy.h : std::clamp<Index>(fit, 1, 4);
     for (Index oy = 0; oy < dy.h; oy += band) {
       walk([&]<int K, int Q>(std::integral_constant<int, K>, std::integral_constant<int, Q>, Index ky,
                              Index kx, Index c, Index o,
@@ -182,11 +190,13 @@ struct LanesWeightGradient {
       return outputs();
     };
     const auto all_outputs = [&](auto taps, Index ky, Index kx, Index c) __attribute__((always_inline)) {
+      // As many outputs as there are registers for their sums and for them.
+      constexpr int most = Isa::bytes < 64 && taps > 1 ? 2 + (taps < 5) : 4;
       for (Index o = 0; o < dy.c;) {
         const Index left = dy.c - o;
-        if (left % 4 == 0 || left > 6)
-          o += tile(taps, std::integral_constant<int, 4>(), ky, kx, c, o);
-        else if (left >= 3)
+        if (most == 4 ? left % 4 == 0 || left > 6 : left >= most)
+          o += tile(taps, std::integral_constant<int, most>(), ky, kx, c, o);
+        else if (most > 3 && left >= 3)
           o += tile(taps, std::integral_constant<int, 3>(), ky, kx, c, o);
         else
           o += tile(taps, std::integral_constant<int, 1>(), ky, kx, c, o);

@@ -18,20 +18,71 @@ inline bool conv_pool_fits(const Conv2dGeometry& g, const Pool2dGeometry& p) {
          p.stride_h == 2 && p.stride_w == 2 && p.pad_h == 0 && p.pad_w == 0;
 }
 
-// Bytes that the forward pass leaves for the backward pass: for each result and lane the position in its
-// window, or 4 where ReLU gave 0 and no gradient passes.
+// Bytes that the forward pass leaves for the backward pass: for each result the position in its window, or 4
+// where ReLU gave 0 and no gradient passes. Those of a picture fill whole numbers of any type.
+inline Index conv_pool_codes_of_picture(const Conv2dGeometry& g, const Pool2dGeometry& p) {
+  return (p.oh * p.ow * g.o + 7) / 8 * 8;
+}
 inline Index conv_pool_codes(const Conv2dGeometry& g, const Pool2dGeometry& p) {
-  return (g.n + 15) / 16 * 16 * p.oh * p.ow * g.o;
+  return (g.n + 15) / 16 * 16 * conv_pool_codes_of_picture(g, p);
 }
 
 namespace detail {
 
-// Integers beside the values of a register, and the bytes that they fit.
+// The codes of a block of pictures: integers as wide as the values beside them, each with the codes of as many
+// results as it has bytes, the first in the lowest one. To pack them takes a shift.
 template <class T, class Isa>
 struct PoolCodes {
-  using Integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  typedef Integer Wide __attribute__((vector_size(Isa::bytes)));
-  typedef std::uint8_t Bytes __attribute__((vector_size(lanes_of<T, Isa>)));
+  typedef std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t> Vector
+      __attribute__((vector_size(Isa::bytes)));
+  static constexpr int results = sizeof(T), bits = 8;
+};
+
+template <class T, class Isa>
+class PoolCodesWriter {
+ public:
+  using Codes = PoolCodes<T, Isa>;
+  explicit PoolCodesWriter(std::uint8_t* to) : to_(to) {}
+
+  [[gnu::always_inline]] void put(const typename Codes::Vector& code) {
+    some_ = some_ >> Codes::bits | code << (Codes::results - 1) * Codes::bits;
+    if (++count_ < Codes::results) return;
+    std::memcpy(to_, &some_, sizeof(some_));
+    to_ += sizeof(some_);
+    count_ = 0;
+  }
+  // After the last one.
+  [[gnu::always_inline]] void fill() {
+    while (count_ > 0) put(typename Codes::Vector{});
+  }
+
+ private:
+  std::uint8_t* to_;
+  typename Codes::Vector some_{};
+  int count_ = 0;
+};
+
+template <class T, class Isa>
+class PoolCodesReader {
+ public:
+  using Codes = PoolCodes<T, Isa>;
+  explicit PoolCodesReader(const std::uint8_t* from) : from_(from) {}
+
+  [[gnu::always_inline]] void get(typename Codes::Vector& code) {
+    if (left_ == 0) {
+      std::memcpy(&some_, from_, sizeof(some_));
+      from_ += sizeof(some_);
+      left_ = Codes::results;
+    }
+    code = some_ & ((1 << Codes::bits) - 1);
+    some_ >>= Codes::bits;
+    --left_;
+  }
+
+ private:
+  const std::uint8_t* from_;
+  typename Codes::Vector some_{};
+  int left_ = 0;
 };
 
 // The largest of each window of y, not below 0, and where it was: the first of equals; a NaN wins.
@@ -40,30 +91,30 @@ template <class T, class Isa>
                                                 const InterleavedPictures<T, Isa>& pooled,
                                                 std::uint8_t* codes) {
   using V = Vec<T, Isa>;
-  using Wide = typename PoolCodes<T, Isa>::Wide;
-  using Bytes = typename PoolCodes<T, Isa>::Bytes;
+  using Codes = typename PoolCodes<T, Isa>::Vector;
   constexpr Index lanes = lanes_of<T, Isa>;
+  PoolCodesWriter<T, Isa> places(codes);
   for (Index py = 0; py < pooled.h; ++py) {
     for (Index px = 0; px < pooled.w; ++px) {
       for (Index o = 0; o < y.c; ++o) {
         const Index at = o * lanes;
         V best, other;
-        Wide place = {};
+        Codes place = {};
         load<T, Isa>(y.at(2 * py, 2 * px) + at, best);
-        for (int k = 1; k < 4; ++k) {
+        for (unsigned k = 1; k < 4; ++k) {
           load<T, Isa>(y.at(2 * py + k / 2, 2 * px + k % 2) + at, other);
-          const Wide better = (other > best) | (other != other);
+          const auto better = (other > best) | (other != other);
           best = better ? other : best;
-          place = better ? Wide{} + k : place;
+          place = better ? Codes{} + k : place;
         }
-        place = best <= 0 ? Wide{} + 4 : place;
+        place = best <= 0 ? Codes{} + 4 : place;
         best = best < 0 ? V{} : best;
         store<T, Isa>(best, pooled.at(py, px) + at);
-        const Bytes bytes = __builtin_convertvector(place, Bytes);
-        std::memcpy(codes + ((py * pooled.w + px) * y.c + o) * lanes, &bytes, sizeof(bytes));
+        places.put(place);
       }
     }
   }
+  places.fill();
 }
 
 // dy: the gradient of each window at the position that its code names, 0 elsewhere. sums: over each channel.
@@ -72,33 +123,32 @@ template <class T, class Isa>
                                                   const std::uint8_t* codes,
                                                   const InterleavedPictures<T, Isa>& dy, T* sums) {
   using V = Vec<T, Isa>;
-  using Wide = typename PoolCodes<T, Isa>::Wide;
-  using Bytes = typename PoolCodes<T, Isa>::Bytes;
+  using Codes = typename PoolCodes<T, Isa>::Vector;
   constexpr Index lanes = lanes_of<T, Isa>;
   for (Index y = 2 * pooled.h; y < dy.h; ++y) std::fill_n(dy.at(y, 0), dy.w * dy.c * lanes, T(0));
+  PoolCodesReader<T, Isa> places(codes);
+  V totals[16] = {};
   for (Index py = 0; py < pooled.h; ++py) {
+    for (Index px = 0; px < pooled.w; ++px) {
+      for (Index o = 0; o < dy.c; ++o) {
+        V gradient;
+        load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
+        Codes place;
+        places.get(place);
+        for (unsigned k = 0; k < 4; ++k) {
+          const V here = place == k ? gradient : V{};
+          store<T, Isa>(here, dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
+        }
+        totals[o] += place < 4 ? gradient : V{};
+      }
+    }
     for (Index x = 2 * pooled.w; x < dy.w; ++x) {
       std::fill_n(dy.at(2 * py, x), dy.c * lanes, T(0));
       std::fill_n(dy.at(2 * py + 1, x), dy.c * lanes, T(0));
     }
   }
   for (Index o = 0; o < dy.c; ++o) {
-    V sum = {};
-    for (Index py = 0; py < pooled.h; ++py) {
-      for (Index px = 0; px < pooled.w; ++px) {
-        V gradient;
-        Bytes bytes;
-        load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
-        std::memcpy(&bytes, codes + ((py * pooled.w + px) * dy.c + o) * lanes, sizeof(bytes));
-        const Wide place = __builtin_convertvector(bytes, Wide);
-        for (int k = 0; k < 4; ++k) {
-          const V here = place == k ? gradient : V{};
-          store<T, Isa>(here, dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
-        }
-        sum += place < 4 ? gradient : V{};
-      }
-    }
-    for (Index i = 0; i < lanes; ++i) sums[o] += sum[i];
+    for (Index i = 0; i < lanes; ++i) sums[o] += totals[o][i];
   }
 }
 
@@ -120,7 +170,7 @@ void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, cons
     CompiledFor<Isa>::run([&] {
       from.interleave(x + first * g.h * g.w * g.c, count);
       LanesConvolution<T, Isa>{from, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias}();
-      detail::pool_windows<T, Isa>(conv, pooled, codes + first * results);
+      detail::pool_windows<T, Isa>(conv, pooled, codes + first * conv_pool_codes_of_picture(g, p));
       pooled.separate(count, y + first * results);
     });
   });
@@ -151,7 +201,7 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
         std::fill_n(conv.at(yy, -margin), margin * g.o * lanes, T(0));
         std::fill_n(conv.at(yy, g.ow), margin * g.o * lanes, T(0));
       }
-      detail::unpool_windows<T, Isa>(pooled, codes + first * results, conv, sum + size);
+      detail::unpool_windows<T, Isa>(pooled, codes + first * conv_pool_codes_of_picture(g, p), conv, sum + size);
       pictures.interleave(x + first * g.h * g.w * g.c, count);
       LanesWeightGradient<T, Isa>{pictures,         conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w,
                                   registers.data(), sum}();

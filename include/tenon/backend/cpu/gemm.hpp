@@ -30,7 +30,7 @@ void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c) {
   const GemmBlocks blocks{g.m, g.n, g.k, g.alpha, g.beta};
   const MatrixColumns<T, Isa> columns{b, g.transpose_b ? g.k : g.n, g.transpose_b};
   if (g.transpose_a) {
-    gemm_blocked<T, Isa>(blocks, TransposedRows<T>{a, g.m}, columns, c, g.n);
+    gemm_blocked<T, Isa>(blocks, TransposedRows<T, Isa>{a, g.m}, columns, c, g.n);
   } else {
     gemm_blocked<T, Isa>(blocks, MatrixRows<T>{a, g.k}, columns, c, g.n);
   }

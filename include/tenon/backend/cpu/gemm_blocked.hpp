@@ -30,6 +30,12 @@ namespace detail {
 // processors, where it stays while strips of A pass by in the first.
 inline constexpr Index columns_of_block = 256;
 
+// Terms of a block where k are cut into as few blocks as there may be with `most` terms: all alike, in whole runs.
+inline Index even_depth(Index k, Index most) {
+  const Index terms = std::max<Index>(k, 1), blocks = (terms + most - 1) / most;
+  return std::min(most, ((terms + blocks - 1) / blocks + 15) / 16 * 16);
+}
+
 template <int Rows, int Vectors>
 struct Tile {
   static constexpr int rows = Rows, vectors = Vectors;
@@ -80,10 +86,14 @@ struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
-  // The most terms and columns of a block. Where every term is in a cache line of its own, a strip of A would fill
-  // the first-level cache.
-  static constexpr Index deepest = requires { Rows::scattered; } ? gemm_depth / 2 : gemm_depth;
+  // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would fill
+  // the first-level cache; where it is copied it does not.
   static constexpr Index widest = columns_of_block;
+  static constexpr bool scattered = requires { Rows::scattered; };
+  Index deepest() const {
+    if (!scattered) return gemm_depth;
+    return copies() ? gemm_depth * 5 / 8 : gemm_depth / 2;
+  }
 
   const GemmBlocks& g;
   const Rows& a;
@@ -115,8 +125,9 @@ struct BlockedProduct {
     const Index panels = Packed::count(width), stride = Packed::stride(g.k);
     const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
     Scratch<T> packed(pack ? panels * stride : 0);
-    for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += deepest) {
-      const Index depth = std::min(deepest, g.k - p0);
+    const Index most = even_depth(g.k, deepest());
+    for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
+      const Index depth = std::min(most, g.k - p0);
       const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
       parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
         const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
@@ -150,18 +161,20 @@ struct BlockedProduct {
   }
 
   // Whether B has been packed before, for this tile and these blocks.
-  static constexpr bool packable = requires(const Columns& some) { some.packed; } && deepest == gemm_depth &&
+  static constexpr bool packable = requires(const Columns& some) { some.packed; } && !scattered &&
                                    !requires { Rows::most_rows; };
   bool columns_ready() const {
     if constexpr (packable) return b.packed && g.alpha == 1;
     return false;
   }
 
-  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy.
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A narrow panel takes
+  // little of each row, and if those are far apart its lines share few sets of the caches.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
-      return (g.n <= columns && b.stride == g.n) || g.m <= 400;
+      if (g.n <= columns && b.stride == g.n) return true;
+      return narrow && b.stride > 16 * columns ? g.m <= 128 : g.m <= 400;
     }
     return false;
   }
@@ -172,7 +185,7 @@ struct BlockedProduct {
   [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
                                        const T* packed, Index stride) const {
     const auto reader = a.reader(p0, depth);
-    alignas(64) T room[rows * gemm_depth];
+    alignas(64) T room[strips_copied * rows * gemm_depth];
     const auto strip_at = [&](Index strip, bool ask) __attribute__((always_inline)) {
       const Index i0 = strip * rows;
       return reader.template strip<rows>(i0, std::min<Index>(rows, g.m - i0), ask && i0 + 2 * rows <= g.m, room);
@@ -183,25 +196,49 @@ struct BlockedProduct {
       }
       return {packed + j / columns * stride, columns};
     };
+    const auto meet = [&](const auto& left, Index strip, Index j) __attribute__((always_inline)) {
+      const auto [panel, step] = panel_at(j);
+      cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
+    };
+    if constexpr (copyable) {
+      if (copies()) {
+        constexpr Index apart = rows * gemm_depth;
+        for (Index first = begin; first < end; first += strips_copied) {
+          const Index some = std::min(strips_copied, end - first);
+          reader.template copy<rows>(first * rows, std::min<Index>(some * rows, g.m - first * rows), room, apart);
+          for (Index j = 0; j < width; j += columns) {
+            for (Index i = 0; i < some; ++i) meet(RowsCopied<T, rows>{room + i * apart}, first + i, j);
+          }
+        }
+        return;
+      }
+    }
     if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
       for (Index j = 0; j < width; j += columns) {
-        const auto [panel, step] = panel_at(j);
-        for (Index strip = begin; strip < end; ++strip) {
-          cell(strip_at(strip, j == 0), panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
-        }
+        for (Index strip = begin; strip < end; ++strip) meet(strip_at(strip, j == 0), strip, j);
       }
-      return;
-    }
-    for (Index strip = begin; strip < end; ++strip) {
-      auto left = strip_at(strip, true);
-      for (Index j = 0; j < width; j += columns) {
-        const auto [panel, step] = panel_at(j);
-        cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
-        left.asked();
+    } else {
+      for (Index strip = begin; strip < end; ++strip) {
+        auto left = strip_at(strip, true);
+        for (Index j = 0; j < width; j += columns) {
+          meet(left, strip, j);
+          left.asked();
+        }
       }
     }
   }
   static constexpr bool in_place = requires { Rows::in_place; };
+
+  static constexpr bool narrow = Isa::bytes < 64;
+
+  // Whether strips of A are copied: where they can be and meet more than a few panels.
+  static constexpr bool copyable = [] {
+    if constexpr (requires { Rows::copies; }) return Rows::copies;
+    return false;
+  }();
+  bool copies() const { return copyable && g.n > 8 * columns; }
+  // As many together as a panel in the first-level cache had better meet.
+  static constexpr Index strips_copied = copyable ? 8 : 1;
 
   // One strip times one panel: `wide` columns of C from j on, terms from p0 on.
   template <class Left>

@@ -44,26 +44,60 @@ struct MatrixRows {
   Reader reader(Index start, Index depth) const { return {data + start, stride, depth}; }
 };
 
-// The same where the matrix is stored transposed: element (i, p) is at data[p·stride + i].
-template <class T>
+// The same where the matrix is stored transposed: element (i, p) is at data[p·stride + i]. Strips are read where they
+// lie, or copied first: with narrow registers a strip meets many panels of B, and for each of them it would come from
+// the second-level cache again, a line for every term.
+template <class T, class Isa>
 struct TransposedRows {
   const T* data;
   Index stride;
 
   static constexpr bool scattered = true;
+  static constexpr bool copies = Isa::bytes < 64;
 
   struct Reader {
     const T* data;
     Index stride, depth;
 
     template <int Rows>
-    RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
-      const T* in = data + first;
-      if (count == Rows) return {in, stride, true};
-      for (Index p = 0; p < depth; ++p) {
-        for (Index i = 0; i < Rows; ++i) room[p * Rows + i] = i < count ? in[p * stride + i] : T(0);
-      }
+    [[gnu::always_inline]] RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
+      if (count == Rows) return {data + first, stride, true};
+      for (Index p = 0; p < depth; ++p) copy_some<Rows>(data + p * stride + first, count, room + p * Rows);
       return {room, Rows};
+    }
+
+    // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next. Term by term, all rows
+    // of one: terms lie in pages of their own.
+    template <int Rows>
+    [[gnu::always_inline]] void copy(Index first, Index count, T* room, Index apart) const {
+      constexpr int lanes = lanes_of<T, Isa>;
+      constexpr Index ahead = 8, over = (Rows + lanes - 1) / lanes * lanes - Rows;
+      // Whole registers reach over the rows or the terms after a strip's, which are written later; the last terms
+      // are copied as they are.
+      const Index whole = count / Rows, exact = std::min<Index>(depth, std::max<Index>(over / Rows, over / stride) + 1);
+      const T* in = data + first;
+      for (Index p = 0; p < depth - exact; ++p, in += stride, room += Rows) {
+        for (Index q = 0; q < count; q += 16) __builtin_prefetch(in + ahead * stride + q);
+        for (Index s = 0; s < whole; ++s) {
+          for (int i = 0; i < Rows; i += lanes) {
+            Vec<T, Isa> v;
+            load<T, Isa>(in + s * Rows + i, v);
+            store<T, Isa>(v, room + s * apart + i);
+          }
+        }
+        copy_some<Rows>(in + whole * Rows, count - whole * Rows, room + whole * apart);
+      }
+      for (Index p = 0; p < exact; ++p, in += stride, room += Rows) {
+        for (Index s = 0; s < whole; ++s) std::copy_n(in + s * Rows, Rows, room + s * apart);
+        copy_some<Rows>(in + whole * Rows, count - whole * Rows, room + whole * apart);
+      }
+    }
+
+   private:
+    // Fewer rows of a term than a strip has, and zeros; none if there are none.
+    template <int Rows>
+    [[gnu::always_inline]] static void copy_some(const T* in, Index count, T* out) {
+      for (Index i = 0; i < Rows && count > 0; ++i) out[i] = i < count ? in[i] : T(0);
     }
   };
   Reader reader(Index start, Index depth) const { return {data + start * stride, stride, depth}; }
@@ -107,24 +141,25 @@ template <class T, class Isa>
 class PackedColumns {
  public:
   // b (k,n)
-  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k) : panels_(room(n, k)) {
+  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k)
+      : depth_(detail::even_depth(k, gemm_depth)), panels_(room(n, k)) {
     detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&]<class Tile>(Tile) {
       using Packed = detail::Panels<T, Isa, Tile>;
       across_ = Packed::count(n);
       stride_ = Packed::stride(k);
-      parallel_for(across_ * ((k + gemm_depth - 1) / gemm_depth), [&](Index i) {
-        const Index first = i % across_ * Packed::columns, start = i / across_ * gemm_depth;
+      parallel_for(across_ * ((k + depth_ - 1) / depth_), [&](Index i) {
+        const Index first = i % across_ * Packed::columns, start = i / across_ * depth_;
         CompiledFor<Isa>::run([&] {
           Packed::pack(b, first, std::min(n, first + Packed::columns), start,
-                       std::min(gemm_depth, k - start), panels_.data() + i * stride_, stride_);
+                       std::min(depth_, k - start), panels_.data() + i * stride_, stride_);
         });
       });
     });
   }
 
-  // The panels from number `panel` on, of the terms from `start`, a multiple of gemm_depth.
+  // The panels from number `panel` on, of the terms from `start`, where a block begins.
   const T* block(Index start, Index panel) const {
-    return panels_.data() + (start / gemm_depth * across_ + panel) * stride_;
+    return panels_.data() + (start / depth_ * across_ + panel) * stride_;
   }
 
  private:
@@ -135,6 +170,7 @@ class PackedColumns {
     return values;
   }
 
+  Index depth_;
   Scratch<T> panels_;
   Index across_ = 0, stride_ = 0;  // panels side by side, and values from one to the next
 };

@@ -76,6 +76,18 @@ struct RowsTogether {
   void asked() { ask_ahead = false; }
 };
 
+// Copied from a transposed matrix: `Rows` rows side by side, term after term.
+template <class T, int Rows>
+struct RowsCopied {
+  const T* data;
+
+  static constexpr Index length(Index) { return gemm_depth; }
+  const T* from(Index, Index start) const { return data + start * Rows; }
+  static constexpr Index of(Index i, Index p) { return p * Rows + i; }
+  template <int>
+  void ask(Index, Index) const {}
+};
+
 // Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first
 // `own` values are in no run of the row after it.
 struct RowRun {

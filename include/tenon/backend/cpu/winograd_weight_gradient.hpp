@@ -21,6 +21,9 @@ class WinogradWeightGradient {
   static constexpr int positions = F::points * F::points, matrices = F::filters * F::filters,
                        lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
+  // Rows that are made for one position after the other. Of low tiles several: then the terms of a position, which lie
+  // in runs of 16 rows, come from the second-level cache once.
+  static constexpr int together = Isa::bytes < 64 ? row_runs : Rows;
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
       : g_(geometry), x_(x_data), dy_(dy_data), tiles_(winograd_tiles<F, 1>(g_.n, g_.oh, g_.ow, most)) {}
@@ -88,22 +91,24 @@ class WinogradWeightGradient {
 
   // dw = the terms' part of it, or +=.
   void accumulate(Terms& terms, bool add, T* dw) const {
-    const Index down = g_.o / Rows;
+    const Index down = g_.o / together;
     parallel_for(down * (g_.c / columns), [&](Index job) {
-      const Index o = job % down * Rows, c = job / down * columns;
+      const Index o = job % down * together, c = job / down * columns;
       CompiledFor<Isa>::run([&] {
-        alignas(V) T u[matrices * Rows * columns];  // Σ over the terms of (A dy Aᵀ)ᵀ (Bᵀ x B)
+        alignas(V) T u[matrices * together * columns];  // Σ over the terms of (A dy Aᵀ)ᵀ (Bᵀ x B)
         const T* x = terms.x.data() + c * terms.count;
         const T* y = terms.y.data() + o / row_runs * row_runs * terms.count + o % row_runs;
         for (int p = 0; p < positions; ++p, x += terms.stride_x, y += terms.stride_y) {
           const int row = F::filter_of(p / F::points), column = F::filter_of(p % F::points);
           const bool more = p != row * F::points + column;  // of a matrix that has its first terms
           const auto [from, to] = terms.block.range(p);
-          multiply_tile<T, Isa, Rows, Vectors>(to - from, WholeRuns<T, 1, row_runs>{{y + from * row_runs}},
-                                               x + from * columns, columns, more,
-                                               u + (row * F::filters + column) * Rows * columns, columns);
+          T* to_u = u + (row * F::filters + column) * together * columns;
+          for (Index r = 0; r < together; r += Rows) {
+            multiply_tile<T, Isa, Rows, Vectors>(to - from, WholeRuns<T, 1, row_runs>{{y + from * row_runs + r}},
+                                                 x + from * columns, columns, more, to_u + r * columns, columns);
+          }
         }
-        for (Index i = 0; i < Rows; ++i) {
+        for (Index i = 0; i < together; ++i) {
           for (Index j = 0; j < columns; j += lanes)
             gather(u + i * columns + j, add, dw + (o + i) * 9 * g_.c + c + j);
         }
@@ -116,7 +121,7 @@ class WinogradWeightGradient {
     V taps[9];
     apply_both_ways<F::filters, 3, V>(
         [&](int s, V* column) {
-          load_apart<T, Isa, F::filters>(from + s * Rows * columns, F::filters * Rows * columns, column);
+          load_apart<T, Isa, F::filters>(from + s * together * columns, F::filters * together * columns, column);
         },
         [](const V* a, V* b) { F::gather(a, b); },
         [&](int r, const V* row) {

@@ -1,18 +1,13 @@
-// Convolution with few channels: sixteen pictures side by side in a register.
-//
-// A register holds one value of each of `lanes` pictures, so that three input or six output channels waste
-// none of it, as they would if the channels lay in the lanes. A block of pictures is interleaved (a
-// transpose), convolved by plain loops with a tile of outputs in registers, and separated again, all within
-// the second-level cache; pooling and ReLU happen in between, where the convolution's own output never leaves
-// the cache.
+// Convolution with few channels: a block of pictures, one in each lane of a register, is interleaved (a transpose),
+// convolved, and separated again, all within the second-level cache; pooling and ReLU happen in between, where the
+// convolution's own output never leaves the cache.
 #pragma once
 
 #include <vector>
 
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/epilogue.hpp"
-#include "tenon/backend/cpu/scratch.hpp"
-#include "tenon/backend/cpu/transpose.hpp"
+#include "tenon/backend/cpu/lanes_filter.hpp"
 
 namespace tenon::cpu {
 
@@ -22,233 +17,6 @@ inline bool conv_lanes_fits(const Conv2dGeometry& g) {
   return g.n >= 16 && g.groups == 1 && g.dilation_h == 1 && g.dilation_w == 1 && g.c <= 16 && g.o <= 16 &&
          g.kw <= 7 && g.pad_h < g.kh && g.pad_w < g.kw && block <= Index{1} << 19;
 }
-
-// The pictures of a block, element e of picture i at data[e·lanes + i]; lines may have zero columns at either
-// side.
-template <class T, class Isa>
-struct InterleavedPictures {
-  static constexpr Index lanes = lanes_of<T, Isa>;
-  Index h, w, c, margin;  // margin: zero columns at the left and at the right
-  T* data;
-
-  static Index room(Index h, Index w, Index c, Index margin) { return h * (w + 2 * margin) * c * lanes; }
-  Index line() const { return (w + 2 * margin) * c * lanes; }
-  T* at(Index y, Index x) const { return data + y * line() + (x + margin) * c * lanes; }
-
-  // From and to pictures (count,h,w,c); lanes without a picture are zero.
-  [[gnu::always_inline]] void interleave(const T* pictures, Index count) const {
-    const Index size = h * w * c;
-    if (count < lanes) std::fill_n(data, h * line(), T(0));
-    for (Index y = 0; y < h; ++y) {
-      std::fill_n(at(y, -margin), margin * c * lanes, T(0));
-      std::fill_n(at(y, w), margin * c * lanes, T(0));
-      transpose_block<T, Isa>(pictures + y * w * c, size, count, w * c, at(y, 0), lanes);
-    }
-  }
-  [[gnu::always_inline]] void separate(Index count, T* pictures) const {
-    const Index size = h * w * c;
-    for (Index y = 0; y < h; ++y) {
-      T* out = pictures + y * w * c;
-      Index e = 0;
-      for (; count == lanes && e + lanes <= w * c; e += lanes)
-        transpose_block<T, Isa>(at(y, 0) + e * lanes, lanes, lanes, lanes, out + e, size);
-      for (; e < w * c; ++e) {
-        for (Index i = 0; i < count; ++i) out[i * size + e] = at(y, 0)[e * lanes + i];
-      }
-    }
-  }
-};
-
-// y = the convolution of x with taps[(ky·kw + kx)·C + c][o] plus bias. x has zero columns for its padding;
-// rows outside it are skipped, and so are columns that lie outside for a whole tile.
-template <class T, class Isa>
-struct LanesConvolution {
-  static constexpr Index lanes = lanes_of<T, Isa>;
-  using V = Vec<T, Isa>;
-
-  InterleavedPictures<T, Isa> x, y;
-  Index kh, kw, stride_h, stride_w, pad_h, pad_w;  // pad_w <= x.margin
-  const T* taps;
-  const T* bias;  // (O) or null
-
-  // A tile of P positions × Q channels in registers; positions are taken P at a time, the last P overlapping.
-  [[gnu::always_inline]] void operator()() const {
-    if (y.w < 2) return rows<1>();
-    if constexpr (most_sums < 24) {
-      return y.c == 3 && y.w >= 3 ? rows<3>() : rows<2>();
-    } else {
-      if (y.w % 4 != 0 && y.w % 5 == 0) return rows<5>();
-      if (2 * pad_w >= kw || y.w < 4) return rows<2>();  // wide margins: small tiles skip more of them
-      rows<4>();
-    }
-  }
-
- private:
-  // Sums that fit the registers, beside P inputs and a tap.
-  static constexpr int most_sums = Isa::bytes == 64 ? 24 : 12;
-
-  template <int P>
-  [[gnu::always_inline]] void rows() const {
-    for (Index oy = 0; oy < y.h; ++oy) {
-      for (Index o = 0; o < y.c;) {
-        const Index left = y.c - o;
-        if (left >= 6 && 6 * P <= most_sums)
-          o += row<P, 6>(oy, o);
-        else if (left >= 4 && 4 * P <= most_sums)
-          o += row<P, 4>(oy, o);
-        else if (left >= 3)
-          o += row<P, 3>(oy, o);
-        else if (left == 2)
-          o += row<P, 2>(oy, o);
-        else
-          o += row<P, 1>(oy, o);
-      }
-    }
-  }
-
-  template <int P, int Q>
-  [[gnu::always_inline]] Index row(Index oy, Index o) const {
-    for (Index ox = 0; ox < y.w; ox += P) tile<P, Q>(oy, std::min(ox, y.w - P), o);
-    return Q;
-  }
-
-  template <int P, int Q>
-  [[gnu::always_inline]] void tile(Index oy, Index ox, Index o) const {
-    V sum[P][Q];
-    for (int q = 0; q < Q; ++q) {
-      for (int p = 0; p < P; ++p) sum[p][q] = V{} + (bias ? bias[o + q] : T(0));
-    }
-    const Index y0 = oy * stride_h - pad_h, x0 = ox * stride_w - pad_w, step = stride_w * x.c * lanes;
-    const Index first_y = std::max<Index>(0, -y0), last_y = std::min(kh, x.h - y0);
-    const Index first_x = std::max<Index>(0, -(x0 + (P - 1) * stride_w)), last_x = std::min(kw, x.w - x0);
-    for (Index ky = first_y; ky < last_y; ++ky) {
-      const T* in = x.at(y0 + ky, x0 + first_x);
-      const T* tap = taps + (ky * kw + first_x) * x.c * y.c + o;
-      for (Index k = (last_x - first_x) * x.c; k > 0; --k, in += lanes, tap += y.c) {
-        V value[P];
-#pragma GCC unroll 8
-        for (int p = 0; p < P; ++p) load_once<T, Isa>(in + p * step, value[p]);
-#pragma GCC unroll 8
-        for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sum[p][q] += value[p] * tap[q];
-        }
-      }
-    }
-    T* out = y.at(oy, ox) + o * lanes;
-    for (int p = 0; p < P; ++p) {
-      for (int q = 0; q < Q; ++q) store<T, Isa>(sum[p][q], out + (p * y.c + q) * lanes);
-    }
-  }
-};
-
-// dw[o][(ky·kw + kx)·C + c] += Σ dy·x over one block of pictures. A few lines of dy stay in the first-level
-// cache while every tap's sums, one register a pair of channels and tap, pass over them.
-template <class T, class Isa>
-struct LanesWeightGradient {
-  static constexpr Index lanes = lanes_of<T, Isa>;
-  using V = Vec<T, Isa>;
-
-  InterleavedPictures<T, Isa> x, dy;
-  Index kh, kw, stride_h, stride_w, pad_h, pad_w;
-  T* sums;  // room(): the registers, in the order in which they are visited
-  T* dw;
-
-  static Index room(const Conv2dGeometry& g) { return g.taps() * g.o * lanes; }
-
-  [[gnu::always_inline]] void operator()() const {
-    std::fill_n(sums, kh * kw * x.c * dy.c * lanes, T(0));
-    // With few registers a tile has few channels, and all lines of those fit.
-    const Index fit = (Index{24} << 10) / (dy.line() * static_cast<Index>(sizeof(T)));
-    const Index band = Isa::bytes < 64 ? dy.h : std::clamp<Index>(fit, 1, 4);
-    for (Index oy = 0; oy < dy.h; oy += band) {
-      walk([&]<int K, int Q>(std::integral_constant<int, K>, std::integral_constant<int, Q>, Index ky,
-                             Index kx, Index c, Index o,
-                             T* sum) { sweep<K, Q>(oy, std::min(oy + band, dy.h), ky, kx, c, o, sum); });
-    }
-    walk([&]<int K, int Q>(std::integral_constant<int, K>, std::integral_constant<int, Q>, Index ky, Index kx,
-                           Index c, Index o, const T* sum) {
-      for (Index q = 0; q < Q; ++q) {
-        for (Index k = 0; k < K; ++k, sum += lanes) {
-          T total = 0;
-          for (Index i = 0; i < lanes; ++i) total += sum[i];
-          dw[(o + q) * kh * kw * x.c + (ky * kw + kx + k) * x.c + c] += total;
-        }
-      }
-    });
-  }
-
- private:
-  // Calls visit(K, Q, ky, kx, c, o, sums) for every tile of K neighbouring taps × Q output channels.
-  template <class Visit>
-  [[gnu::always_inline]] void walk(const Visit& visit) const {
-    T* sum = sums;
-    const auto tile = [&](auto taps, auto outputs, Index ky, Index kx, Index c, Index o)
-        __attribute__((always_inline)) {
-      visit(taps, outputs, ky, kx, c, o, sum);
-      sum += taps * outputs * lanes;
-      return outputs();
-    };
-    const auto all_outputs = [&](auto taps, Index ky, Index kx, Index c) __attribute__((always_inline)) {
-      // As many outputs as there are registers for their sums and for them.
-      constexpr int most = Isa::bytes < 64 && taps > 1 ? 2 + (taps < 5) : 4;
-      for (Index o = 0; o < dy.c;) {
-        const Index left = dy.c - o;
-        if (most == 4 ? left % 4 == 0 || left > 6 : left >= most)
-          o += tile(taps, std::integral_constant<int, most>(), ky, kx, c, o);
-        else if (most > 3 && left >= 3)
-          o += tile(taps, std::integral_constant<int, 3>(), ky, kx, c, o);
-        else
-          o += tile(taps, std::integral_constant<int, 1>(), ky, kx, c, o);
-      }
-      return taps();
-    };
-    for (Index ky = 0; ky < kh; ++ky) {
-      for (Index c = 0; c < x.c; ++c) {
-        for (Index kx = 0; kx < kw;) {
-          const Index left = kw - kx;
-          if (left >= 5)
-            kx += all_outputs(std::integral_constant<int, 5>(), ky, kx, c);
-          else if (left >= 3)
-            kx += all_outputs(std::integral_constant<int, 3>(), ky, kx, c);
-          else
-            kx += all_outputs(std::integral_constant<int, 1>(), ky, kx, c);
-        }
-      }
-    }
-  }
-
-  // Lines [first, last) of dy.
-  template <int K, int Q>
-  [[gnu::always_inline]] void sweep(Index first, Index last, Index ky, Index kx, Index c, Index o,
-                                    T* sums_of_tile) const {
-    V sum[Q][K];
-    for (int q = 0; q < Q; ++q) {
-      for (int k = 0; k < K; ++k) load<T, Isa>(sums_of_tile + (q * K + k) * lanes, sum[q][k]);
-    }
-    for (Index oy = first; oy < last; ++oy) {
-      const Index y = oy * stride_h - pad_h + ky;
-      if (y < 0 || y >= x.h) continue;
-      const T* in = x.at(y, kx - pad_w) + c * lanes;
-      const T* gradient = dy.at(oy, 0) + o * lanes;
-      for (Index ox = 0; ox < dy.w; ++ox, in += stride_w * x.c * lanes, gradient += dy.c * lanes) {
-        V d[Q];
-#pragma GCC unroll 8
-        for (int q = 0; q < Q; ++q) load<T, Isa>(gradient + q * lanes, d[q]);
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) {
-          V value;
-          load_once<T, Isa>(in + k * x.c * lanes, value);
-#pragma GCC unroll 8
-          for (int q = 0; q < Q; ++q) sum[q][k] += d[q] * value;
-        }
-      }
-    }
-    for (int q = 0; q < Q; ++q) {
-      for (int k = 0; k < K; ++k) store<T, Isa>(sum[q][k], sums_of_tile + (q * K + k) * lanes);
-    }
-  }
-};
 
 namespace detail {
 
@@ -278,19 +46,51 @@ std::vector<T> taps_backward(const Conv2dGeometry& g, const T* w) {
 
 }  // namespace detail
 
+// How a convolution with pictures in lanes goes: by filtering along the lines or not; and the columns of zeros
+// beside its pictures.
+struct LanesPlan {
+  bool filtered;
+  Index margin;
+
+  // As the loops want them.
+  template <class T>
+  std::vector<T> taps(std::vector<T> plain, const Conv2dGeometry& g) const {
+    return filtered ? filter_taps(plain, g.c * g.o) : plain;
+  }
+};
+
+template <class T>
+LanesPlan forward_plan(const Conv2dGeometry& g) {
+  const bool filtered = g.stride_h == 1 && g.stride_w == 1 && line_filter_pays<T>(g.kh, g.kw, g.c, g.o, g.ow, g.ow);
+  return {filtered, g.pad_w + (filtered ? line_filter_margin(g.ow) : 0)};
+}
+// Of the gradient of x, where strides are 1: the convolution of dy, padded by kernel - 1 - padding.
+template <class T>
+LanesPlan backward_data_plan(const Conv2dGeometry& g) {
+  const bool filtered = line_filter_pays<T>(g.kh, g.kw, g.o, g.c, g.w, g.ow);
+  return {filtered, g.kw - 1 - g.pad_w + (filtered ? line_filter_margin(g.w) : 0)};
+}
+// Of the gradient of the weights: x has the margin of the forward direction, dy needs that of a last tile.
+template <class T>
+LanesPlan backward_weights_plan(const Conv2dGeometry& g) {
+  const bool filtered = forward_plan<T>(g).filtered;
+  return {filtered, filtered ? line_filter_margin(g.ow) : 0};
+}
+
 template <class T, class Isa>
 void conv2d_forward_lanes(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto taps = detail::taps_forward(g, w);
+  const auto plan = forward_plan<T>(g);
+  const auto taps = plan.taps(detail::taps_forward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
-    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, g.pad_w)), room_y(Pictures::room(g.oh, g.ow, g.o, 0));
-    const Pictures from{g.h, g.w, g.c, g.pad_w, room_x.data()}, to{g.oh, g.ow, g.o, 0, room_y.data()};
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, plan.margin)), room_y(Pictures::room(g.oh, g.ow, g.o, 0));
+    const Pictures from{g.h, g.w, g.c, plan.margin, room_x.data()}, to{g.oh, g.ow, g.o, 0, room_y.data()};
+    CompiledFor<Isa>::run([&] { from.interleave(x + first * g.h * g.w * g.c, count); });
+    convolve_lanes<T, Isa>({from, to, g.kh, g.kw, g.stride_h, g.stride_w, g.pad_h, g.pad_w, taps.data(), finish.bias},
+                           plan.filtered);
     CompiledFor<Isa>::run([&] {
-      from.interleave(x + first * g.h * g.w * g.c, count);
-      LanesConvolution<T, Isa>{from,       to,      g.kh,    g.kw,        g.stride_h,
-                               g.stride_w, g.pad_h, g.pad_w, taps.data(), finish.bias}();
       const Index size = g.oh * g.ow * g.o;
       if (finish.relu && !finish.residual) {
         for (Index i = 0; i < size * lanes; ++i) to.data[i] = to.data[i] < 0 ? T(0) : to.data[i];
@@ -309,17 +109,16 @@ template <class T, class Isa>
 void conv2d_backward_data_lanes(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto taps = detail::taps_backward(g, w);
-  const Index pad_h = g.kh - 1 - g.pad_h, pad_w = g.kw - 1 - g.pad_w;
+  const auto plan = backward_data_plan<T>(g);
+  const auto taps = plan.taps(detail::taps_backward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
-    Scratch<T> room_y(Pictures::room(g.oh, g.ow, g.o, pad_w)), room_x(Pictures::room(g.h, g.w, g.c, 0));
-    const Pictures from{g.oh, g.ow, g.o, pad_w, room_y.data()}, to{g.h, g.w, g.c, 0, room_x.data()};
-    CompiledFor<Isa>::run([&] {
-      from.interleave(dy + first * g.oh * g.ow * g.o, count);
-      LanesConvolution<T, Isa>{from, to, g.kh, g.kw, 1, 1, pad_h, pad_w, taps.data(), nullptr}();
-      to.separate(count, dx + first * g.h * g.w * g.c);
-    });
+    Scratch<T> room_y(Pictures::room(g.oh, g.ow, g.o, plan.margin)), room_x(Pictures::room(g.h, g.w, g.c, 0));
+    const Pictures from{g.oh, g.ow, g.o, plan.margin, room_y.data()}, to{g.h, g.w, g.c, 0, room_x.data()};
+    CompiledFor<Isa>::run([&] { from.interleave(dy + first * g.oh * g.ow * g.o, count); });
+    convolve_lanes<T, Isa>(
+        {from, to, g.kh, g.kw, 1, 1, g.kh - 1 - g.pad_h, g.kw - 1 - g.pad_w, taps.data(), nullptr}, plan.filtered);
+    CompiledFor<Isa>::run([&] { to.separate(count, dx + first * g.h * g.w * g.c); });
   });
 }
 
@@ -330,26 +129,21 @@ void conv2d_backward_weights_lanes(const Conv2dGeometry& g, const T* x, const T*
   constexpr Index lanes = lanes_of<T, Isa>;
   const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes;
   std::vector<T> sums(static_cast<std::size_t>(blocks * size), T(0));
+  const Index margin = forward_plan<T>(g).margin;
+  const auto plan = backward_weights_plan<T>(g);
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
-    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, g.pad_w)), room_y(Pictures::room(g.oh, g.ow, g.o, 0));
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin)), room_y(Pictures::room(g.oh, g.ow, g.o, plan.margin));
     Scratch<T> registers(LanesWeightGradient<T, Isa>::room(g));
-    const Pictures pictures{g.h, g.w, g.c, g.pad_w, room_x.data()},
-        gradient{g.oh, g.ow, g.o, 0, room_y.data()};
+    const Pictures pictures{g.h, g.w, g.c, margin, room_x.data()},
+        gradient{g.oh, g.ow, g.o, plan.margin, room_y.data()};
     CompiledFor<Isa>::run([&] {
       pictures.interleave(x + first * g.h * g.w * g.c, count);
       gradient.interleave(dy + first * g.oh * g.ow * g.o, count);
-      LanesWeightGradient<T, Isa>{pictures,
-                                  gradient,
-                                  g.kh,
-                                  g.kw,
-                                  g.stride_h,
-                                  g.stride_w,
-                                  g.pad_h,
-                                  g.pad_w,
-                                  registers.data(),
-                                  sums.data() + block * size}();
     });
+    add_weight_gradient_of_lanes<T, Isa>({pictures, gradient, g.kh, g.kw, g.stride_h, g.stride_w, g.pad_h, g.pad_w,
+                                          registers.data(), sums.data() + block * size},
+                                         plan.filtered);
   });
   std::copy_n(sums.data(), size, dw);
   for (Index block = 1; block < blocks; ++block) {

@@ -160,16 +160,17 @@ void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, cons
                           const T* bias, T* y, std::uint8_t* codes) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto taps = detail::taps_forward(g, w);
+  const auto plan = forward_plan<T>(g);
+  const auto taps = plan.taps(detail::taps_forward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
-    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, g.pad_w)), room_y(Pictures::room(g.oh, g.ow, g.o, 0)),
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, plan.margin)), room_y(Pictures::room(g.oh, g.ow, g.o, 0)),
         room_pooled(Pictures::room(p.oh, p.ow, g.o, 0));
-    const Pictures from{g.h, g.w, g.c, g.pad_w, room_x.data()}, conv{g.oh, g.ow, g.o, 0, room_y.data()},
+    const Pictures from{g.h, g.w, g.c, plan.margin, room_x.data()}, conv{g.oh, g.ow, g.o, 0, room_y.data()},
         pooled{p.oh, p.ow, g.o, 0, room_pooled.data()};
+    CompiledFor<Isa>::run([&] { from.interleave(x + first * g.h * g.w * g.c, count); });
+    convolve_lanes<T, Isa>({from, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias}, plan.filtered);
     CompiledFor<Isa>::run([&] {
-      from.interleave(x + first * g.h * g.w * g.c, count);
-      LanesConvolution<T, Isa>{from, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias}();
       detail::pool_windows<T, Isa>(conv, pooled, codes + first * conv_pool_codes_of_picture(g, p));
       pooled.separate(count, y + first * results);
     });
@@ -183,16 +184,17 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
                            const T* dy, const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin = g.kw - 1 - g.pad_w;
-  const auto taps = dx ? detail::taps_backward(g, w) : std::vector<T>{};
+  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin_x = forward_plan<T>(g).margin;
+  const auto data = backward_data_plan<T>(g), weights = backward_weights_plan<T>(g);
+  const Index margin = dx ? std::max(data.margin, weights.margin) : weights.margin;
+  const auto taps = dx ? data.taps(detail::taps_backward(g, w), g) : std::vector<T>{};
   std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
     T* sum = sums.data() + block * (size + g.o);
-    Scratch<T> room_x(std::max(Pictures::room(g.h, g.w, g.c, g.pad_w), Pictures::room(g.h, g.w, g.c, 0))),
-        room_y(Pictures::room(g.oh, g.ow, g.o, margin)), room_pooled(Pictures::room(p.oh, p.ow, g.o, 0)),
-        registers(LanesWeightGradient<T, Isa>::room(g));
-    const Pictures pictures{g.h, g.w, g.c, g.pad_w, room_x.data()},
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin_x)), room_y(Pictures::room(g.oh, g.ow, g.o, margin)),
+        room_pooled(Pictures::room(p.oh, p.ow, g.o, 0)), registers(LanesWeightGradient<T, Isa>::room(g));
+    const Pictures pictures{g.h, g.w, g.c, margin_x, room_x.data()},
         conv{g.oh, g.ow, g.o, margin, room_y.data()}, pooled{p.oh, p.ow, g.o, 0, room_pooled.data()},
         out{g.h, g.w, g.c, 0, room_x.data()};
     CompiledFor<Isa>::run([&] {
@@ -203,14 +205,13 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
       }
       detail::unpool_windows<T, Isa>(pooled, codes + first * conv_pool_codes_of_picture(g, p), conv, sum + size);
       pictures.interleave(x + first * g.h * g.w * g.c, count);
-      LanesWeightGradient<T, Isa>{pictures,         conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w,
-                                  registers.data(), sum}();
-      if (dx) {
-        LanesConvolution<T, Isa>{conv,   out,         g.kh,   g.kw, 1, 1, g.kh - 1 - g.pad_h,
-                                 margin, taps.data(), nullptr}();
-        out.separate(count, dx + first * g.h * g.w * g.c);
-      }
     });
+    add_weight_gradient_of_lanes<T, Isa>({pictures, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, registers.data(), sum},
+                                         weights.filtered);
+    if (!dx) return;
+    convolve_lanes<T, Isa>({conv, out, g.kh, g.kw, 1, 1, g.kh - 1 - g.pad_h, g.kw - 1 - g.pad_w, taps.data(), nullptr},
+                           data.filtered);
+    CompiledFor<Isa>::run([&] { out.separate(count, dx + first * g.h * g.w * g.c); });
   });
   for (Index block = 1; block < blocks; ++block) {
     for (Index i = 0; i < size + g.o; ++i)

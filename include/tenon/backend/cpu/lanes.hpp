@@ -1,0 +1,258 @@
+// The plain loops of a convolution with few channels: sixteen pictures side by side in a register, or as many as it has
+// lanes.
+//
+// A register holds one value of each of `lanes` pictures, so that three input or six output channels waste
+// none of it, as they would if the channels lay in the lanes.
+#pragma once
+
+#include "tenon/backend/cpu/transpose.hpp"
+#include "tenon/core/geometry.hpp"
+
+namespace tenon::cpu {
+
+// The pictures of a block, element e of picture i at data[e·lanes + i]; lines may have zero columns at either
+// side.
+template <class T, class Isa>
+struct InterleavedPictures {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  Index h, w, c, margin;  // margin: zero columns at the left and at the right
+  T* data;
+
+  static Index room(Index h, Index w, Index c, Index margin) { return h * (w + 2 * margin) * c * lanes; }
+  Index line() const { return (w + 2 * margin) * c * lanes; }
+  T* at(Index y, Index x) const { return data + y * line() + (x + margin) * c * lanes; }
+
+  // From and to pictures (count,h,w,c); lanes without a picture are zero.
+  [[gnu::always_inline]] void interleave(const T* pictures, Index count) const {
+    const Index size = h * w * c;
+    if (count < lanes) std::fill_n(data, h * line(), T(0));
+    for (Index y = 0; y < h; ++y) {
+      std::fill_n(at(y, -margin), margin * c * lanes, T(0));
+      std::fill_n(at(y, w), margin * c * lanes, T(0));
+      transpose_block<T, Isa>(pictures + y * w * c, size, count, w * c, at(y, 0), lanes);
+    }
+  }
+  [[gnu::always_inline]] void separate(Index count, T* pictures) const {
+    const Index size = h * w * c;
+    for (Index y = 0; y < h; ++y) {
+      T* out = pictures + y * w * c;
+      Index e = 0;
+      for (; count == lanes && e + lanes <= w * c; e += lanes)
+        transpose_block<T, Isa>(at(y, 0) + e * lanes, lanes, lanes, lanes, out + e, size);
+      for (; e < w * c; ++e) {
+        for (Index i = 0; i < count; ++i) out[i * size + e] = at(y, 0)[e * lanes + i];
+      }
+    }
+  }
+};
+
+// y = the convolution of x with taps[(ky·kw + kx)·C + c][o] plus bias. x has zero columns for its padding;
+// rows outside it are skipped, and so are columns that lie outside for a whole tile.
+template <class T, class Isa>
+struct LanesConvolution {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  using V = Vec<T, Isa>;
+
+  InterleavedPictures<T, Isa> x, y;
+  Index kh, kw, stride_h, stride_w, pad_h, pad_w;  // pad_w <= x.margin
+  const T* taps;
+  const T* bias;  // (O) or null
+
+  // A tile of P positions × Q channels in registers; positions are taken P at a time; the last ones
+  // overlap, or one is left.
+  [[gnu::always_inline]] void operator()() const {
+    if (y.w < 2) return rows<1>();
+    if constexpr (most_sums < 24) {
+      return y.w == 3 || (y.w > 3 && y.c == 3) ? rows<3>() : rows<2>();
+    } else {
+      if (y.w == 3) return rows<3>();
+      if (y.w % 4 != 0 && y.w % 5 == 0) return rows<5>();
+      if (2 * pad_w >= kw || y.w < 4) return rows<2>();  // wide margins: small tiles skip more of them
+      rows<4>();
+    }
+  }
+
+ private:
+  // Sums that fit the registers, beside P inputs and a tap.
+  static constexpr int most_sums = Isa::bytes == 64 ? 24 : 12;
+
+  template <int P>
+  [[gnu::always_inline]] void rows() const {
+    for (Index oy = 0; oy < y.h; ++oy) {
+      for (Index o = 0; o < y.c;) {
+        const Index left = y.c - o;
+        if (left >= 6 && 6 * P <= most_sums)
+          o += row<P, 6>(oy, o);
+        else if (left >= 4 && 4 * P <= most_sums)
+          o += row<P, 4>(oy, o);
+        else if (left >= 3)
+          o += row<P, 3>(oy, o);
+        else if (left == 2)
+          o += row<P, 2>(oy, o);
+        else
+          o += row<P, 1>(oy, o);
+      }
+    }
+  }
+
+  template <int P, int Q>
+  [[gnu::always_inline]] Index row(Index oy, Index o) const {
+    Index ox = 0;
+    for (; ox + P <= y.w; ox += P) tile<P, Q>(oy, ox, o);
+    if (ox < y.w) tile<P == 2 ? 1 : P, Q>(oy, P == 2 ? ox : y.w - P, o);
+    return Q;
+  }
+
+  template <int P, int Q>
+  [[gnu::always_inline]] void tile(Index oy, Index ox, Index o) const {
+    V sum[P][Q];
+    for (int q = 0; q < Q; ++q) {
+      for (int p = 0; p < P; ++p) sum[p][q] = V{} + (bias ? bias[o + q] : T(0));
+    }
+    const Index y0 = oy * stride_h - pad_h, x0 = ox * stride_w - pad_w, step = stride_w * x.c * lanes;
+    const Index first_y = std::max<Index>(0, -y0), last_y = std::min(kh, x.h - y0);
+    const Index first_x = std::max<Index>(0, -(x0 + (P - 1) * stride_w)), last_x = std::min(kw, x.w - x0);
+    for (Index ky = first_y; ky < last_y; ++ky) {
+      const T* in = x.at(y0 + ky, x0 + first_x);
+      const T* tap = taps + (ky * kw + first_x) * x.c * y.c + o;
+      for (Index k = (last_x - first_x) * x.c; k > 0; --k, in += lanes, tap += y.c) {
+        V value[P];
+#pragma GCC unroll 8
+        for (int p = 0; p < P; ++p) load_once<T, Isa>(in + p * step, value[p]);
+#pragma GCC unroll 8
+        for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) sum[p][q] += value[p] * tap[q];
+        }
+      }
+    }
+    T* out = y.at(oy, ox) + o * lanes;
+    for (int p = 0; p < P; ++p) {
+      for (int q = 0; q < Q; ++q) store<T, Isa>(sum[p][q], out + (p * y.c + q) * lanes);
+    }
+  }
+};
+
+// dw[o][(ky·kw + kx)·C + c] += Σ dy·x over one block of pictures. A few lines of dy stay in the first-level
+// cache while every tap's sums, one register a pair of channels and tap, pass over them.
+template <class T, class Isa>
+struct LanesWeightGradient {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  using V = Vec<T, Isa>;
+
+  InterleavedPictures<T, Isa> x, dy;
+  Index kh, kw, stride_h, stride_w, pad_h, pad_w;
+  T* sums;  // room(): the registers, in the order in which they are visited, and then their totals
+  T* dw;
+
+  static Index room(const Conv2dGeometry& g) { return g.taps() * g.o * lanes; }
+
+  [[gnu::always_inline]] void operator()() const {
+    std::fill_n(sums, kh * kw * x.c * dy.c * lanes, T(0));
+    // With few registers a tile has few channels, and all lines of those fit.
+    const Index fit = (Index{24} << 10) / (dy.line() * static_cast<Index>(sizeof(T)));
+    const Index band = Isa::bytes < 64 ? dy.h : std::clamp<Index>(fit, 1, 4);
+    for (Index oy = 0; oy < dy.h; oy += band) {
+      walk([&]<int K, int Q>(std::integral_constant<int, K>, std::integral_constant<int, Q>, Index ky,
+                             Index kx, Index c, Index o,
+                             T* sum) { sweep<K, Q>(oy, std::min(oy + band, dy.h), ky, kx, c, o, sum); });
+    }
+    add_lanes(kh * kw * x.c * dy.c);
+    const T* total = sums;
+    walk([&]<int K, int Q>(std::integral_constant<int, K>, std::integral_constant<int, Q>, Index ky, Index kx,
+                           Index c, Index o, const T*) {
+      for (Index q = 0; q < Q; ++q) {
+        for (Index k = 0; k < K; ++k) dw[(o + q) * kh * kw * x.c + (ky * kw + kx + k) * x.c + c] += *total++;
+      }
+    });
+  }
+
+ private:
+  // Each of `count` registers of sums becomes its total, the totals side by side.
+  [[gnu::always_inline]] void add_lanes(Index count) const {
+    for (Index first = 0; first < count; first += lanes) {
+      V some[lanes];
+      for (Index i = 0; i < lanes; ++i) {
+        some[i] = V{};
+        if (first + i < count) load<T, Isa>(sums + (first + i) * lanes, some[i]);
+      }
+      transpose<T, Isa>(some);
+      for (Index half = lanes / 2; half > 0; half /= 2) {
+        for (Index i = 0; i < half; ++i) some[i] += some[i + half];
+      }
+      store<T, Isa>(some[0], sums + first);
+    }
+  }
+
+  // Calls visit(K, Q, ky, kx, c, o, sums) for every tile of K neighbouring taps × Q output channels.
+  template <class Visit>
+  [[gnu::always_inline]] void walk(const Visit& visit) const {
+    T* sum = sums;
+    const auto tile = [&](auto taps, auto outputs, Index ky, Index kx, Index c, Index o)
+        __attribute__((always_inline)) {
+      visit(taps, outputs, ky, kx, c, o, sum);
+      sum += taps * outputs * lanes;
+      return outputs();
+    };
+    const auto all_outputs = [&](auto taps, Index ky, Index kx, Index c) __attribute__((always_inline)) {
+      // As many outputs as there are registers for their sums and for them.
+      constexpr int most = Isa::bytes < 64 && taps > 1 ? 2 + (taps < 5) : 4;
+      for (Index o = 0; o < dy.c;) {
+        const Index left = dy.c - o;
+        if (most == 4 ? left % 4 == 0 || left > 6 : left >= most)
+          o += tile(taps, std::integral_constant<int, most>(), ky, kx, c, o);
+        else if (most > 3 && left >= 3)
+          o += tile(taps, std::integral_constant<int, 3>(), ky, kx, c, o);
+        else
+          o += tile(taps, std::integral_constant<int, 1>(), ky, kx, c, o);
+      }
+      return taps();
+    };
+    for (Index ky = 0; ky < kh; ++ky) {
+      for (Index c = 0; c < x.c; ++c) {
+        for (Index kx = 0; kx < kw;) {
+          const Index left = kw - kx;
+          if (left >= 5 && left % 5 != 1)
+            kx += all_outputs(std::integral_constant<int, 5>(), ky, kx, c);
+          else if (left >= 3)
+            kx += all_outputs(std::integral_constant<int, 3>(), ky, kx, c);
+          else
+            kx += all_outputs(std::integral_constant<int, 1>(), ky, kx, c);
+        }
+      }
+    }
+  }
+
+  // Lines [first, last) of dy.
+  template <int K, int Q>
+  [[gnu::always_inline]] void sweep(Index first, Index last, Index ky, Index kx, Index c, Index o,
+                                    T* sums_of_tile) const {
+    V sum[Q][K];
+    for (int q = 0; q < Q; ++q) {
+      for (int k = 0; k < K; ++k) load<T, Isa>(sums_of_tile + (q * K + k) * lanes, sum[q][k]);
+    }
+    for (Index oy = first; oy < last; ++oy) {
+      const Index y = oy * stride_h - pad_h + ky;
+      if (y < 0 || y >= x.h) continue;
+      const T* in = x.at(y, kx - pad_w) + c * lanes;
+      const T* gradient = dy.at(oy, 0) + o * lanes;
+      for (Index ox = 0; ox < dy.w; ++ox, in += stride_w * x.c * lanes, gradient += dy.c * lanes) {
+        V d[Q];
+#pragma GCC unroll 8
+        for (int q = 0; q < Q; ++q) load<T, Isa>(gradient + q * lanes, d[q]);
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) {
+          V value;
+          load_once<T, Isa>(in + k * x.c * lanes, value);
+#pragma GCC unroll 8
+          for (int q = 0; q < Q; ++q) sum[q][k] += d[q] * value;
+        }
+      }
+    }
+    for (int q = 0; q < Q; ++q) {
+      for (int k = 0; k < K; ++k) store<T, Isa>(sum[q][k], sums_of_tile + (q * K + k) * lanes);
+    }
+  }
+};
+
+}  // namespace tenon::cpu

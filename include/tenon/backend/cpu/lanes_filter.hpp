@@ -1,0 +1,275 @@
+// Convolution with few channels and windows five wide, by minimal filtering along the lines: F(4,5), four outputs from
+// eight products instead of twenty (Winograd 1980, "Arithmetic complexity of computations"; Lavin & Gray 2016).
+//
+// With pictures in the lanes a transform along a line is a few additions of registers. What is left for each of the
+// eight points and each tile is a convolution down its column, a window one wide: the plain loops of lanes.hpp, on
+// pictures that are stored column by column.
+#pragma once
+
+#include <concepts>
+#include <vector>
+
+#include "tenon/backend/cpu/lanes.hpp"
+#include "tenon/backend/cpu/scratch.hpp"
+
+namespace tenon::cpu {
+
+// The transforms, by interpolation at 0, ±1, ±2, ±1/2 and ∞.
+struct LineFilter {
+  static constexpr int outputs = 4, taps = 5, points = 8;
+
+  template <class V>
+  [[gnu::always_inline]] static void input(const V* d, V* v) {  // v (8) = Bᵀ d (8)
+    const V even1 = d[6] - 4.25f * d[4] + d[2], odd1 = d[5] - 4.25f * d[3] + d[1];
+    const V even2 = d[6] - 1.25f * d[4] + 0.25f * d[2], odd2 = 2.0f * d[5] - 2.5f * d[3] + 0.5f * d[1];
+    const V even3 = d[6] - 5.0f * d[4] + 4.0f * d[2], odd3 = 0.5f * d[5] - 2.5f * d[3] + 2.0f * d[1];
+    v[0] = (d[6] - d[0]) + 5.25f * (d[2] - d[4]);
+    v[1] = even1 + odd1;
+    v[2] = even1 - odd1;
+    v[3] = even2 + odd2;
+    v[4] = even2 - odd2;
+    v[5] = even3 + odd3;
+    v[6] = even3 - odd3;
+    v[7] = (d[7] - d[1]) + 5.25f * (d[3] - d[5]);
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, V* y) {  // y (4) = Aᵀ m (8)
+    const V sum1 = m[1] + m[2], sum2 = m[3] + m[4], sum3 = m[5] + m[6];
+    const V difference1 = m[1] - m[2], difference2 = m[3] - m[4], difference3 = m[5] - m[6];
+    y[0] = m[0] + sum1 + sum2 + sum3;
+    y[1] = difference1 + 2.0f * difference2 + 0.5f * difference3;
+    y[2] = sum1 + 4.0f * sum2 + 0.25f * sum3;
+    y[3] = difference1 + 8.0f * difference2 + 0.125f * difference3 + m[7];
+  }
+  template <class V>
+  [[gnu::always_inline]] static void spread(const V* y, V* m) {  // m (8) = A y (4)
+    const V even1 = y[0] + y[2], odd1 = y[1] + y[3];
+    const V even2 = y[0] + 4.0f * y[2], odd2 = 2.0f * y[1] + 8.0f * y[3];
+    const V even3 = y[0] + 0.25f * y[2], odd3 = 0.5f * y[1] + 0.125f * y[3];
+    m[0] = y[0];
+    m[1] = even1 + odd1;
+    m[2] = even1 - odd1;
+    m[3] = even2 + odd2;
+    m[4] = even2 - odd2;
+    m[5] = even3 + odd3;
+    m[6] = even3 - odd3;
+    m[7] = y[3];
+  }
+  // The factor of tap k at a point: G, (8,5).
+  static constexpr double filter(int point, int k) {
+    constexpr double at[] = {0, 1, -1, 2, -2, 0.5, -0.5};
+    constexpr double scale[] = {-1, -2 / 9.0, -2 / 9.0, 1 / 90.0, 1 / 90.0, 32 / 45.0, 32 / 45.0};
+    if (point == points - 1) return k == taps - 1 ? 1 : 0;
+    double power = scale[point];
+    for (int i = 0; i < k; ++i) power *= at[point];
+    return power;
+  }
+
+  static Index tiles(Index width) { return (width + outputs - 1) / outputs; }
+};
+
+// Whether that takes less time than the plain loops: for float, which can bear the rounding, and with enough
+// channels for the transforms. `width` is that of the outputs; the plain loops skip what lies beyond the inputs, as if
+// there were only `reached` of them.
+template <class T>
+bool line_filter_pays(Index kernel_h, Index kernel_w, Index in, Index out, Index width, Index reached) {
+  const Index products = LineFilter::points * LineFilter::tiles(width), plain = LineFilter::taps * reached;
+  return std::same_as<T, float> && kernel_w == LineFilter::taps && kernel_h >= 4 && in >= 3 && out >= 3 &&
+         10 * products <= 6 * plain;
+}
+
+// Columns of zeros that the last tile needs beyond the pictures' own.
+inline Index line_filter_margin(Index width) { return LineFilter::tiles(width) * LineFilter::outputs - width; }
+
+// Transformed pictures: for each point and each tile of a line its column, which is a line here, with `margin` zeros at
+// either end.
+template <class T, class Isa>
+struct FilteredColumns {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  using V = Vec<T, Isa>;
+
+  Index tiles, h, c, margin;
+  T* data;
+
+  static Index room(Index tiles, Index h, Index c, Index margin) {
+    return LineFilter::points * InterleavedPictures<T, Isa>::room(tiles, h, c, margin);
+  }
+  InterleavedPictures<T, Isa> point(Index i) const { return {tiles, h, c, margin, data + i * plane()}; }
+  // Of one tile.
+  InterleavedPictures<T, Isa> column(Index i, Index tile) const { return {1, h, c, margin, point(i).at(tile, -margin)}; }
+
+  // From `Inputs` columns of x for each tile, beginning with column `first`.
+  template <int Inputs, class Transform>
+  [[gnu::always_inline]] void make(const InterleavedPictures<T, Isa>& x, Index first, const Transform& transform) const {
+    const Index apart = plane();
+    for (Index t = 0; t < tiles; ++t) {
+      for (Index i = 0; i < LineFilter::points; ++i) {
+        std::fill_n(point(i).at(t, -margin), margin * c * lanes, T(0));
+        std::fill_n(point(i).at(t, h), margin * c * lanes, T(0));
+      }
+      for (Index y = 0; y < h; ++y) {
+        const T* from = x.at(y, first + t * LineFilter::outputs);
+        T* to = point(0).at(t, y);
+        for (Index i = 0; i < c * lanes; i += lanes) {
+          V values[Inputs], transformed[LineFilter::points];
+#pragma GCC unroll 8
+          for (int k = 0; k < Inputs; ++k) load<T, Isa>(from + k * c * lanes + i, values[k]);
+          transform(values, transformed);
+#pragma GCC unroll 8
+          for (int k = 0; k < LineFilter::points; ++k) store<T, Isa>(transformed[k], to + k * apart + i);
+        }
+      }
+    }
+  }
+
+ private:
+  Index plane() const { return InterleavedPictures<T, Isa>::room(tiles, h, c, margin); }
+};
+
+// taps[point][ky][c][o] from [ky][kx][c][o], `pairs` of channels.
+template <class T>
+std::vector<T> filter_taps(const std::vector<T>& taps, Index pairs) {
+  const Index lines = static_cast<Index>(taps.size()) / pairs / LineFilter::taps;
+  std::vector<T> filtered(static_cast<std::size_t>(LineFilter::points * lines * pairs), T(0));
+  T* out = filtered.data();
+  for (int point = 0; point < LineFilter::points; ++point) {
+    const T* from = taps.data();
+    for (Index ky = 0; ky < lines; ++ky, out += pairs) {
+      for (int kx = 0; kx < LineFilter::taps; ++kx, from += pairs) {
+        const auto factor = static_cast<T>(LineFilter::filter(point, kx));
+        for (Index i = 0; i < pairs; ++i) out[i] += factor * from[i];
+      }
+    }
+  }
+  return filtered;
+}
+
+// What LanesConvolution does, with filter_taps(). x has line_filter_margin(y.w) columns of zeros more than its padding.
+template <class T, class Isa>
+struct FilteredConvolution {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  using V = Vec<T, Isa>;
+  using Columns = FilteredColumns<T, Isa>;
+
+  const LanesConvolution<T, Isa>& of;
+  T* room;
+
+  static Index room_for(const LanesConvolution<T, Isa>& of) {
+    return Columns::room(LineFilter::tiles(of.y.w), of.x.h, of.x.c, of.pad_h) + Columns::room(1, of.y.h, of.y.c, 0);
+  }
+
+  [[gnu::always_inline]] void operator()() const {
+    const auto &x = of.x, &y = of.y;
+    const Columns in{LineFilter::tiles(y.w), x.h, x.c, of.pad_h, room};
+    const Columns out{1, y.h, y.c, 0, room + Columns::room(in.tiles, in.h, in.c, in.margin)};
+    const Index taps = of.kh * x.c * y.c;  // of a point
+    in.template make<LineFilter::points>(x, -of.pad_w, [](const V* d, V* v) { LineFilter::input(d, v); });
+    for (Index t = 0; t < in.tiles; ++t) {
+      for (Index i = 0; i < LineFilter::points; ++i) {
+        LanesConvolution<T, Isa>{in.column(i, t), out.point(i), 1, of.kh, 1, 1, 0, of.pad_h,
+                                 of.taps + i * taps, nullptr}();
+      }
+      write(out, t * LineFilter::outputs);
+    }
+  }
+
+ private:
+  // The tile's columns of y, from x0 on.
+  [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
+    const Index count = std::min<Index>(LineFilter::outputs, of.y.w - x0), apart = column.point(1).data - column.data;
+    for (Index y = 0; y < of.y.h; ++y) {
+      for (Index o = 0; o < of.y.c; ++o) {
+        V m[LineFilter::points], values[LineFilter::outputs];
+#pragma GCC unroll 8
+        for (int k = 0; k < LineFilter::points; ++k) load<T, Isa>(column.data + k * apart + (y * of.y.c + o) * lanes, m[k]);
+        LineFilter::output(m, values);
+        T* to = of.y.at(y, x0) + o * lanes;
+        const T bias = of.bias ? of.bias[o] : T(0);
+#pragma GCC unroll 4
+        for (int i = 0; i < LineFilter::outputs; ++i) {
+          if (i < count) store<T, Isa>(values[i] + bias, to + i * of.y.c * lanes);
+        }
+      }
+    }
+  }
+};
+
+// What LanesWeightGradient does, where x and dy have the zeros that the last tile needs. Some tiles at a time, so that
+// what they become stays in the second-level cache.
+template <class T, class Isa>
+struct FilteredWeightGradient {
+  static constexpr Index lanes = lanes_of<T, Isa>;
+  using V = Vec<T, Isa>;
+  using Columns = FilteredColumns<T, Isa>;
+
+  const LanesWeightGradient<T, Isa>& of;
+  T* room;
+
+  static Index room_for(const LanesWeightGradient<T, Isa>& of) {
+    const Index tiles = tiles_at_once(of);
+    return LineFilter::points * of.kh * of.x.c * of.dy.c + Columns::room(tiles, of.x.h, of.x.c, of.pad_h) +
+           Columns::room(tiles, of.dy.h, of.dy.c, 0);
+  }
+
+  [[gnu::always_inline]] void operator()() const {
+    const auto &x = of.x, &dy = of.dy;
+    const Index tiles = LineFilter::tiles(dy.w), some = tiles_at_once(of), size = of.kh * x.c * dy.c;
+    T* columns = room;
+    T* gradients = room + Columns::room(some, x.h, x.c, of.pad_h) + Columns::room(some, dy.h, dy.c, 0);  // [point][o][ky][c]
+    std::fill_n(gradients, LineFilter::points * size, T(0));
+    for (Index first = 0; first < tiles; first += some) {
+      const Index count = std::min(some, tiles - first), x0 = first * LineFilter::outputs;
+      const Columns in{count, x.h, x.c, of.pad_h, columns};
+      const Columns out{count, dy.h, dy.c, 0, columns + Columns::room(count, x.h, x.c, of.pad_h)};
+      in.template make<LineFilter::points>(x, x0 - of.pad_w, [](const V* d, V* v) { LineFilter::input(d, v); });
+      out.template make<LineFilter::outputs>(dy, x0, [](const V* d, V* v) { LineFilter::spread(d, v); });
+      for (Index i = 0; i < LineFilter::points; ++i) {
+        LanesWeightGradient<T, Isa>{in.point(i), out.point(i), 1, of.kh, 1, 1, 0, of.pad_h, of.sums, gradients + i * size}();
+      }
+    }
+    gather(gradients, size);
+  }
+
+ private:
+  static Index tiles_at_once(const LanesWeightGradient<T, Isa>& of) {
+    const Index tile = Columns::room(1, of.x.h, of.x.c, of.pad_h) + Columns::room(1, of.dy.h, of.dy.c, 0);
+    return std::clamp<Index>((Index{1} << 17) / tile, 1, LineFilter::tiles(of.dy.w));
+  }
+
+  // dw += Gᵀ of the points' gradients.
+  [[gnu::always_inline]] void gather(const T* gradients, Index size) const {
+    for (int i = 0; i < LineFilter::points; ++i, gradients += size) {
+      for (int kx = 0; kx < LineFilter::taps; ++kx) {
+        const auto factor = static_cast<T>(LineFilter::filter(i, kx));
+        for (Index row = 0; row < of.dy.c * of.kh; ++row) {
+          T* dw = of.dw + (row * LineFilter::taps + kx) * of.x.c;
+          for (Index c = 0; c < of.x.c; ++c) dw[c] += factor * gradients[row * of.x.c + c];
+        }
+      }
+    }
+  }
+};
+
+// `plain` or, if `filtered`, the same by filtering along the lines.
+template <class T, class Isa>
+void convolve_lanes(const LanesConvolution<T, Isa>& plain, bool filtered) {
+  Scratch<T> room(filtered ? FilteredConvolution<T, Isa>::room_for(plain) : 0);
+  CompiledFor<Isa>::run([&] {
+    if constexpr (std::same_as<T, float>) {
+      if (filtered) return FilteredConvolution<T, Isa>{plain, room.data()}();
+    }
+    plain();
+  });
+}
+template <class T, class Isa>
+void add_weight_gradient_of_lanes(const LanesWeightGradient<T, Isa>& plain, bool filtered) {
+  Scratch<T> room(filtered ? FilteredWeightGradient<T, Isa>::room_for(plain) : 0);
+  CompiledFor<Isa>::run([&] {
+    if constexpr (std::same_as<T, float>) {
+      if (filtered) return FilteredWeightGradient<T, Isa>{plain, room.data()}();
+    }
+    plain();
+  });
+}
+
+}  // namespace tenon::cpu

@@ -1,5 +1,5 @@
-// Minimal filtering along the lines: its transforms against sums, and the convolutions that it makes against the plain
-// loops, with the rounding error bounded.
+// Minimal filtering along the lines: its transforms against sums, and the convolutions that it makes against
+// the plain loops, with the rounding error bounded.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
 #include "tenon/backend/cpu/conv_lanes.hpp"
@@ -16,7 +16,8 @@ std::vector<double> random_numbers(Rng& rng, Index count) {
   return {values.data(), values.data() + count};
 }
 
-// Windows five wide with strides of 1, of which all three directions or all but the gradient of x go by lines.
+// Windows five wide with strides of 1, of which all three directions or all but the gradient of x go by
+// lines.
 Conv2dGeometry random_geometry(Rng& rng) {
   for (;;) {
     Conv2dGeometry g{.n = 16 + rng.below(20),
@@ -28,7 +29,8 @@ Conv2dGeometry random_geometry(Rng& rng) {
                      .kw = 5};
     g.pad_h = rng.below(g.kh);
     g.pad_w = rng.below(g.kw);
-    if (testing::set_output_size(g) && cpu::conv_lanes_fits(g) && cpu::forward_plan<float>(g).filtered) return g;
+    if (testing::set_output_size(g) && cpu::conv_lanes_fits(g) && cpu::LanesPlan::forward<float>(g).filtered)
+      return g;
   }
 }
 
@@ -68,24 +70,26 @@ TEST_CASE("line filter: 40 random geometries on every instruction set, against d
   int data_filtered = 0;
   for (int i = 0; i < 40; ++i) {
     const auto g = random_geometry(rng);
-    data_filtered += cpu::backward_data_plan<float>(g).filtered;
+    data_filtered += cpu::LanesPlan::backward_data<float>(g).filtered;
     const auto in = testing::random_operands<double>(g, rng);
     const testing::ConvOperands<float> rounded{in.x.cast<float>(), in.w.cast<float>(), in.bias.cast<float>(),
                                                in.dy.cast<float>()};
-    const testing::ConvOperands<double> exact{rounded.x.cast<double>(), rounded.w.cast<double>(), rounded.bias.cast<double>(),
-                                              rounded.dy.cast<double>()};
+    const testing::ConvOperands<double> exact{rounded.x.cast<double>(), rounded.w.cast<double>(),
+                                              rounded.bias.cast<double>(), rounded.dy.cast<double>()};
     const auto expected = testing::plain_loops(g, exact, {.bias = exact.bias.data()});
     testing::each_isa([&](auto isa, const char* name) {
       using Isa = decltype(isa);
       auto found = testing::poisoned_results(rounded);
-      cpu::conv2d_forward_lanes<float, Isa>(g, rounded.x.data(), rounded.w.data(), {.bias = rounded.bias.data()},
-                                            found.y.data());
+      cpu::conv2d_forward_lanes<float, Isa>(g, rounded.x.data(), rounded.w.data(),
+                                            {.bias = rounded.bias.data()}, found.y.data());
       cpu::conv2d_backward_data_lanes<float, Isa>(g, rounded.dy.data(), rounded.w.data(), found.dx.data());
       cpu::conv2d_backward_weights_lanes<float, Isa>(g, rounded.x.data(), rounded.dy.data(), found.dw.data());
       constexpr double bound = 5e-6;  // of the largest value
       CHECK_MESSAGE(error_of(found.y.cast<double>(), expected.y) <= bound, name, " forward ", describe(g));
-      CHECK_MESSAGE(error_of(found.dx.cast<double>(), expected.dx) <= bound, name, " backward data ", describe(g));
-      CHECK_MESSAGE(error_of(found.dw.cast<double>(), expected.dw) <= bound, name, " backward weights ", describe(g));
+      CHECK_MESSAGE(error_of(found.dx.cast<double>(), expected.dx) <= bound, name, " backward data ",
+                    describe(g));
+      CHECK_MESSAGE(error_of(found.dw.cast<double>(), expected.dw) <= bound, name, " backward weights ",
+                    describe(g));
     });
   }
   CHECK(data_filtered > 10);
@@ -93,12 +97,12 @@ TEST_CASE("line filter: 40 random geometries on every instruction set, against d
 
 TEST_CASE("line filter: chosen for float and for windows that repay it") {
   const Conv2dGeometry first{.n = 16, .h = 32, .w = 32, .c = 3, .o = 6, .kh = 5, .kw = 5, .oh = 28, .ow = 28};
-  CHECK(cpu::forward_plan<float>(first).filtered);
-  CHECK(!cpu::forward_plan<double>(first).filtered);
+  CHECK(cpu::LanesPlan::forward<float>(first).filtered);
+  CHECK(!cpu::LanesPlan::forward<double>(first).filtered);
   Conv2dGeometry small = first;
   small.w = 5, small.ow = 1;  // a whole tile for one output
-  CHECK(!cpu::forward_plan<float>(small).filtered);
+  CHECK(!cpu::LanesPlan::forward<float>(small).filtered);
   Conv2dGeometry strided = first;
   strided.stride_w = 2, strided.ow = 14;
-  CHECK(!cpu::forward_plan<float>(strided).filtered);
+  CHECK(!cpu::LanesPlan::forward<float>(strided).filtered);
 }

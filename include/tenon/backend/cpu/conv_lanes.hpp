@@ -46,11 +46,30 @@ std::vector<T> taps_backward(const Conv2dGeometry& g, const T* w) {
 
 }  // namespace detail
 
-// How a convolution with pictures in lanes goes: by filtering along the lines or not; and the columns of zeros
+// How a convolution with pictures in lanes goes: by filtering along the lines or not, with how many columns of zeros
 // beside its pictures.
 struct LanesPlan {
   bool filtered;
   Index margin;
+
+  template <class T>
+  static LanesPlan forward(const Conv2dGeometry& g) {
+    const bool filtered =
+        g.stride_h == 1 && g.stride_w == 1 && line_filter_pays<T>(g.kh, g.kw, g.c, g.o, g.ow, g.ow);
+    return {filtered, g.pad_w + (filtered ? line_filter_margin(g.ow) : 0)};
+  }
+  // Of the gradient of x, where strides are 1: the convolution of dy, padded by kernel - 1 - padding.
+  template <class T>
+  static LanesPlan backward_data(const Conv2dGeometry& g) {
+    const bool filtered = line_filter_pays<T>(g.kh, g.kw, g.o, g.c, g.w, g.ow);
+    return {filtered, g.kw - 1 - g.pad_w + (filtered ? line_filter_margin(g.w) : 0)};
+  }
+  // Of the gradient of the weights: x has the margin of the forward direction, dy needs that of a last tile.
+  template <class T>
+  static LanesPlan backward_weights(const Conv2dGeometry& g) {
+    const bool filtered = forward<T>(g).filtered;
+    return {filtered, filtered ? line_filter_margin(g.ow) : 0};
+  }
 
   // As the loops want them.
   template <class T>
@@ -59,29 +78,11 @@ struct LanesPlan {
   }
 };
 
-template <class T>
-LanesPlan forward_plan(const Conv2dGeometry& g) {
-  const bool filtered = g.stride_h == 1 && g.stride_w == 1 && line_filter_pays<T>(g.kh, g.kw, g.c, g.o, g.ow, g.ow);
-  return {filtered, g.pad_w + (filtered ? line_filter_margin(g.ow) : 0)};
-}
-// Of the gradient of x, where strides are 1: the convolution of dy, padded by kernel - 1 - padding.
-template <class T>
-LanesPlan backward_data_plan(const Conv2dGeometry& g) {
-  const bool filtered = line_filter_pays<T>(g.kh, g.kw, g.o, g.c, g.w, g.ow);
-  return {filtered, g.kw - 1 - g.pad_w + (filtered ? line_filter_margin(g.w) : 0)};
-}
-// Of the gradient of the weights: x has the margin of the forward direction, dy needs that of a last tile.
-template <class T>
-LanesPlan backward_weights_plan(const Conv2dGeometry& g) {
-  const bool filtered = forward_plan<T>(g).filtered;
-  return {filtered, filtered ? line_filter_margin(g.ow) : 0};
-}
-
 template <class T, class Isa>
 void conv2d_forward_lanes(const Conv2dGeometry& g, const T* x, const T* w, const Epilogue<T>& finish, T* y) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto plan = forward_plan<T>(g);
+  const auto plan = LanesPlan::forward<T>(g);
   const auto taps = plan.taps(detail::taps_forward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
@@ -109,7 +110,7 @@ template <class T, class Isa>
 void conv2d_backward_data_lanes(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto plan = backward_data_plan<T>(g);
+  const auto plan = LanesPlan::backward_data<T>(g);
   const auto taps = plan.taps(detail::taps_backward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
@@ -129,8 +130,8 @@ void conv2d_backward_weights_lanes(const Conv2dGeometry& g, const T* x, const T*
   constexpr Index lanes = lanes_of<T, Isa>;
   const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes;
   std::vector<T> sums(static_cast<std::size_t>(blocks * size), T(0));
-  const Index margin = forward_plan<T>(g).margin;
-  const auto plan = backward_weights_plan<T>(g);
+  const Index margin = LanesPlan::forward<T>(g).margin;
+  const auto plan = LanesPlan::backward_weights<T>(g);
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
     Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin)), room_y(Pictures::room(g.oh, g.ow, g.o, plan.margin));

@@ -1,5 +1,5 @@
-// Convolution, ReLU and maximum pooling together, so that the convolution's output, often four times as large as what is
-// left of it, need not go through main memory. With few channels and windows of 2×2 it is one pass over a block of
+// Convolution, ReLU and maximum pooling together, so that the convolution's output, often four times as large as what
+// is left of it, need not go through main memory. With few channels and windows of 2×2 it is one pass over a block of
 // pictures, forward and backward; where no gradient is wanted, it is the two operations for a few pictures at a time.
 #pragma once
 
@@ -127,7 +127,7 @@ template <class T, class Isa>
   constexpr Index lanes = lanes_of<T, Isa>;
   for (Index y = 2 * pooled.h; y < dy.h; ++y) std::fill_n(dy.at(y, 0), dy.w * dy.c * lanes, T(0));
   PoolCodesReader<T, Isa> places(codes);
-  V totals[16] = {};
+  V totals[16] = {};  // conv_lanes_fits allows no more channels
   for (Index py = 0; py < pooled.h; ++py) {
     for (Index px = 0; px < pooled.w; ++px) {
       for (Index o = 0; o < dy.c; ++o) {
@@ -160,7 +160,7 @@ void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, cons
                           const T* bias, T* y, std::uint8_t* codes) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const auto plan = forward_plan<T>(g);
+  const auto plan = LanesPlan::forward<T>(g);
   const auto taps = plan.taps(detail::taps_forward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
@@ -184,8 +184,8 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
                            const T* dy, const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin_x = forward_plan<T>(g).margin;
-  const auto data = backward_data_plan<T>(g), weights = backward_weights_plan<T>(g);
+  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin_x = LanesPlan::forward<T>(g).margin;
+  const auto data = LanesPlan::backward_data<T>(g), weights = LanesPlan::backward_weights<T>(g);
   const Index margin = dx ? std::max(data.margin, weights.margin) : weights.margin;
   const auto taps = dx ? data.taps(detail::taps_backward(g, w), g) : std::vector<T>{};
   std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));

@@ -128,7 +128,7 @@ struct BlockedProduct {
     const Index most = even_depth(g.k, deepest());
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
       const Index depth = std::min(most, g.k - p0);
-      const Index some = std::max<Index>(1, 65536 / (depth * columns + 1));
+      const Index some = std::max<Index>(1, (narrow ? 16384 : 65536) / (depth * columns + 1));
       parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
         const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
         CompiledFor<Isa>::run([&] {

@@ -1,9 +1,11 @@
-// Convolution with few channels and windows five wide, by minimal filtering along the lines: F(4,5), four outputs from
-// eight products instead of twenty (Winograd 1980, "Arithmetic complexity of computations"; Lavin & Gray 2016).
+// Convolution with few channels and windows five wide, by minimal filtering along the lines: F(4,5), four
+// outputs from eight products instead of twenty (Winograd 1980, "Arithmetic complexity of computations";
+// Lavin & Gray 2016).
 //
-// With pictures in the lanes a transform along a line is a few additions of registers. What is left for each of the
-// eight points and each tile is a convolution down its column, a window one wide: the plain loops of lanes.hpp, on
-// pictures that are stored column by column.
+// With pictures in the lanes a transform along a line is a few additions of registers. What is left for each
+// of the eight points and each tile is a convolution down its column, a window one wide: the plain loops of
+// lanes.hpp, on pictures that are stored column by column. A NaN reaches all outputs of its tile, and no
+// other picture.
 #pragma once
 
 #include <concepts>
@@ -69,8 +71,8 @@ struct LineFilter {
 };
 
 // Whether that takes less time than the plain loops: for float, which can bear the rounding, and with enough
-// channels for the transforms. `width` is that of the outputs; the plain loops skip what lies beyond the inputs, as if
-// there were only `reached` of them.
+// channels for the transforms. `width` is that of the outputs; the plain loops skip what lies beyond the
+// inputs, as if there were only `reached` of them.
 template <class T>
 bool line_filter_pays(Index kernel_h, Index kernel_w, Index in, Index out, Index width, Index reached) {
   const Index products = LineFilter::points * LineFilter::tiles(width), plain = LineFilter::taps * reached;
@@ -79,10 +81,12 @@ bool line_filter_pays(Index kernel_h, Index kernel_w, Index in, Index out, Index
 }
 
 // Columns of zeros that the last tile needs beyond the pictures' own.
-inline Index line_filter_margin(Index width) { return LineFilter::tiles(width) * LineFilter::outputs - width; }
+inline Index line_filter_margin(Index width) {
+  return LineFilter::tiles(width) * LineFilter::outputs - width;
+}
 
-// Transformed pictures: for each point and each tile of a line its column, which is a line here, with `margin` zeros at
-// either end.
+// Transformed pictures: for each point and each tile of a line its column, which is a line here, with
+// `margin` zeros at either end.
 template <class T, class Isa>
 struct FilteredColumns {
   static constexpr Index lanes = lanes_of<T, Isa>;
@@ -96,11 +100,14 @@ struct FilteredColumns {
   }
   InterleavedPictures<T, Isa> point(Index i) const { return {tiles, h, c, margin, data + i * plane()}; }
   // Of one tile.
-  InterleavedPictures<T, Isa> column(Index i, Index tile) const { return {1, h, c, margin, point(i).at(tile, -margin)}; }
+  InterleavedPictures<T, Isa> column(Index i, Index tile) const {
+    return {1, h, c, margin, point(i).at(tile, -margin)};
+  }
 
   // From `Inputs` columns of x for each tile, beginning with column `first`.
   template <int Inputs, class Transform>
-  [[gnu::always_inline]] void make(const InterleavedPictures<T, Isa>& x, Index first, const Transform& transform) const {
+  [[gnu::always_inline]] void make(const InterleavedPictures<T, Isa>& x, Index first,
+                                   const Transform& transform) const {
     const Index apart = plane();
     for (Index t = 0; t < tiles; ++t) {
       for (Index i = 0; i < LineFilter::points; ++i) {
@@ -144,7 +151,8 @@ std::vector<T> filter_taps(const std::vector<T>& taps, Index pairs) {
   return filtered;
 }
 
-// What LanesConvolution does, with filter_taps(). x has line_filter_margin(y.w) columns of zeros more than its padding.
+// What LanesConvolution does, with filter_taps(). x has line_filter_margin(y.w) columns of zeros more than
+// its padding.
 template <class T, class Isa>
 struct FilteredConvolution {
   static constexpr Index lanes = lanes_of<T, Isa>;
@@ -155,7 +163,8 @@ struct FilteredConvolution {
   T* room;
 
   static Index room_for(const LanesConvolution<T, Isa>& of) {
-    return Columns::room(LineFilter::tiles(of.y.w), of.x.h, of.x.c, of.pad_h) + Columns::room(1, of.y.h, of.y.c, 0);
+    return Columns::room(LineFilter::tiles(of.y.w), of.x.h, of.x.c, of.pad_h) +
+           Columns::room(1, of.y.h, of.y.c, 0);
   }
 
   [[gnu::always_inline]] void operator()() const {
@@ -166,8 +175,8 @@ struct FilteredConvolution {
     in.template make<LineFilter::points>(x, -of.pad_w, [](const V* d, V* v) { LineFilter::input(d, v); });
     for (Index t = 0; t < in.tiles; ++t) {
       for (Index i = 0; i < LineFilter::points; ++i) {
-        LanesConvolution<T, Isa>{in.column(i, t), out.point(i), 1, of.kh, 1, 1, 0, of.pad_h,
-                                 of.taps + i * taps, nullptr}();
+        LanesConvolution<T, Isa>{in.column(i, t), out.point(i),       1,      of.kh, 1, 1, 0,
+                                 of.pad_h,        of.taps + i * taps, nullptr}();
       }
       write(out, t * LineFilter::outputs);
     }
@@ -176,12 +185,14 @@ struct FilteredConvolution {
  private:
   // The tile's columns of y, from x0 on.
   [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
-    const Index count = std::min<Index>(LineFilter::outputs, of.y.w - x0), apart = column.point(1).data - column.data;
+    const Index count = std::min<Index>(LineFilter::outputs, of.y.w - x0),
+                apart = column.point(1).data - column.data;
     for (Index y = 0; y < of.y.h; ++y) {
       for (Index o = 0; o < of.y.c; ++o) {
         V m[LineFilter::points], values[LineFilter::outputs];
 #pragma GCC unroll 8
-        for (int k = 0; k < LineFilter::points; ++k) load<T, Isa>(column.data + k * apart + (y * of.y.c + o) * lanes, m[k]);
+        for (int k = 0; k < LineFilter::points; ++k)
+          load<T, Isa>(column.data + k * apart + (y * of.y.c + o) * lanes, m[k]);
         LineFilter::output(m, values);
         T* to = of.y.at(y, x0) + o * lanes;
         const T bias = of.bias ? of.bias[o] : T(0);
@@ -194,8 +205,8 @@ struct FilteredConvolution {
   }
 };
 
-// What LanesWeightGradient does, where x and dy have the zeros that the last tile needs. Some tiles at a time, so that
-// what they become stays in the second-level cache.
+// What LanesWeightGradient does, where x and dy have the zeros that the last tile needs. Some tiles at a
+// time, so that what they become stays in the second-level cache.
 template <class T, class Isa>
 struct FilteredWeightGradient {
   static constexpr Index lanes = lanes_of<T, Isa>;
@@ -215,16 +226,19 @@ struct FilteredWeightGradient {
     const auto &x = of.x, &dy = of.dy;
     const Index tiles = LineFilter::tiles(dy.w), some = tiles_at_once(of), size = of.kh * x.c * dy.c;
     T* columns = room;
-    T* gradients = room + Columns::room(some, x.h, x.c, of.pad_h) + Columns::room(some, dy.h, dy.c, 0);  // [point][o][ky][c]
+    T* gradients = room + Columns::room(some, x.h, x.c, of.pad_h) +
+                   Columns::room(some, dy.h, dy.c, 0);  // [point][o][ky][c]
     std::fill_n(gradients, LineFilter::points * size, T(0));
     for (Index first = 0; first < tiles; first += some) {
       const Index count = std::min(some, tiles - first), x0 = first * LineFilter::outputs;
       const Columns in{count, x.h, x.c, of.pad_h, columns};
       const Columns out{count, dy.h, dy.c, 0, columns + Columns::room(count, x.h, x.c, of.pad_h)};
-      in.template make<LineFilter::points>(x, x0 - of.pad_w, [](const V* d, V* v) { LineFilter::input(d, v); });
+      in.template make<LineFilter::points>(x, x0 - of.pad_w,
+                                           [](const V* d, V* v) { LineFilter::input(d, v); });
       out.template make<LineFilter::outputs>(dy, x0, [](const V* d, V* v) { LineFilter::spread(d, v); });
       for (Index i = 0; i < LineFilter::points; ++i) {
-        LanesWeightGradient<T, Isa>{in.point(i), out.point(i), 1, of.kh, 1, 1, 0, of.pad_h, of.sums, gradients + i * size}();
+        LanesWeightGradient<T, Isa>{in.point(i), out.point(i),        1, of.kh, 1, 1, 0, of.pad_h,
+                                    of.sums,     gradients + i * size}();
       }
     }
     gather(gradients, size);

@@ -87,7 +87,7 @@ struct WinogradPair4 {
     m[3] = y[0] + 2.0f * y[1] + 4.0f * y[2] + 8.0f * y[3];
   }
   template <class V>
-  [[gnu::always_inline]] static void filter(V g0, V g1, V* u) {  // u = G g
+  [[gnu::always_inline]] static void filter(const V& g0, const V& g1, V* u) {  // u = G g
     u[0] = g0 * 0.5f;
     u[1] = (g0 + g1) * -0.5f;
     u[2] = (g1 - g0) * (1.0f / 6);

@@ -85,7 +85,7 @@ run_ctest() {
   local name=$1 folder=$2 log status p f s
   log=$(log_of "$name")
   shift 2
-  ctest --test-dir "$folder" -V --timeout 900 "$@" >"$log" 2>&1
+  ctest --test-dir "$folder" -V --timeout 1800 "$@" >"$log" 2>&1
   status=$?
   read -r p f s < <(tally "$log")
   if ((status != 0 && f == 0)); then f=1; fi
@@ -148,7 +148,7 @@ if [[ $quick == yes ]]; then finish; fi
 sanitized() {
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
   export LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0
-  ctest --test-dir "$build/$1" -j "$jobs" --output-on-failure --timeout 900 -L "^$2\$"
+  ctest --test-dir "$build/$1" -j "$jobs" --output-on-failure --timeout 1800 -L "^$2\$"
 }
 if command -v clang++ >/dev/null; then
   if check "build, clang++ and sanitizers" configure_and_build asan-clang all; then

@@ -200,14 +200,39 @@ struct BlockedProduct {
       const auto [panel, step] = panel_at(j);
       cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
     };
+    // Tiles from strip and column on: those that are whole at once, `count` at most; how many they were.
+    const auto whole_tiles = [&](const auto& left, TileStep by, Index count, Index strip, Index j)
+        __attribute__((always_inline)) {
+      const auto [panel, step] = panel_at(j);
+      const bool first = p0 == 0, last = p0 + depth >= g.k;
+      if (count < 1 || (first && g.beta != 0 && g.beta != 1)) return Index{0};
+      run_tiles<T, Isa, rows, vectors>(count, by, depth, left, panel, step, !first || g.beta != 0,
+                                       c + strip * rows * ldc + j0 + j, ldc, last ? &finish : nullptr,
+                                       strip * rows, j0 + j);
+      return count;
+    };
+    const auto across = [&](const auto& left, Index strip) __attribute__((always_inline)) {
+      const Index wide = (strip + 1) * rows <= g.m ? width / columns : 0;
+      const TileStep right{0, panel_at(columns).first - panel_at(0).first, columns, 0, columns};
+      for (Index j = whole_tiles(left, right, wide, strip, 0) * columns; j < width; j += columns)
+        meet(left, strip, j);
+    };
+    // Where `apart` values lie between one strip and the next.
+    const auto down = [&](const auto& left, Index apart, Index strip, Index last, Index j)
+        __attribute__((always_inline)) {
+      const Index high = width - j >= columns ? std::min(last, g.m / rows) - strip : 0;
+      return strip + whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, high, strip, j);
+    };
     if constexpr (copyable) {
       if (copies()) {
         constexpr Index apart = rows * gemm_depth;
         for (Index first = begin; first < end; first += strips_copied) {
-          const Index some = std::min(strips_copied, end - first);
-          reader.template copy<rows>(first * rows, std::min<Index>(some * rows, g.m - first * rows), room, apart);
+          const Index last = std::min(end, first + strips_copied);
+          reader.template copy<rows>(first * rows, std::min<Index>((last - first) * rows, g.m - first * rows),
+                                     room, apart);
           for (Index j = 0; j < width; j += columns) {
-            for (Index i = 0; i < some; ++i) meet(RowsCopied<T, rows>{room + i * apart}, first + i, j);
+            for (Index strip = down(RowsCopied<T, rows>{room}, apart, first, last, j); strip < last; ++strip)
+              meet(RowsCopied<T, rows>{room + (strip - first) * apart}, strip, j);
           }
         }
         return;
@@ -215,16 +240,15 @@ struct BlockedProduct {
     }
     if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
       for (Index j = 0; j < width; j += columns) {
-        for (Index strip = begin; strip < end; ++strip) meet(strip_at(strip, j == 0), strip, j);
+        Index strip = begin;
+        if constexpr (in_place) {
+          if (reader.template lies<rows>())
+            strip = down(strip_at(begin, j == 0), rows * reader.stride, begin, end, j);
+        }
+        for (; strip < end; ++strip) meet(strip_at(strip, j == 0), strip, j);
       }
     } else {
-      for (Index strip = begin; strip < end; ++strip) {
-        auto left = strip_at(strip, true);
-        for (Index j = 0; j < width; j += columns) {
-          meet(left, strip, j);
-          left.asked();
-        }
-      }
+      for (Index strip = begin; strip < end; ++strip) across(strip_at(strip, true), strip);
     }
   }
   static constexpr bool in_place = requires { Rows::in_place; };

@@ -30,12 +30,15 @@ struct MatrixRows {
     const T* data;
     Index stride, depth;
 
+    // Rows a multiple of 4 KB apart share a set of the first-level cache, which has a dozen places.
+    template <int Rows>
+    bool lies() const {
+      return Rows <= 12 || stride * static_cast<Index>(sizeof(T)) % 4096 != 0;
+    }
     template <int Rows>
     RowsApart<T> strip(Index first, Index count, bool more, T* room) const {
       const T* in = data + first * stride;
-      // Rows a multiple of 4 KB apart share a set of the first-level cache, which has a dozen places.
-      const bool crowded = Rows > 12 && stride * static_cast<Index>(sizeof(T)) % 4096 == 0;
-      if (count == Rows && !crowded) return {in, stride, more ? in + Rows * stride : nullptr};
+      if (count == Rows && lies<Rows>()) return {in, stride, more ? in + Rows * stride : nullptr};
       for (Index i = 0; i < count; ++i) std::copy_n(in + i * stride, depth, room + i * gemm_depth);
       for (Index i = count; i < Rows; ++i) std::fill_n(room + i * gemm_depth, depth, T(0));
       return {room, gemm_depth};

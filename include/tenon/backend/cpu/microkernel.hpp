@@ -54,6 +54,7 @@ struct RowsApart {
     for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * stride + start);
   }
   void asked() { next = nullptr; }
+  void move(Index values) { data += values, next = next ? next + values : nullptr; }
 };
 
 // In a transposed matrix: the rows side by side, term after term.
@@ -86,6 +87,7 @@ struct RowsCopied {
   static constexpr Index of(Index i, Index p) { return p * Rows + i; }
   template <int>
   void ask(Index, Index) const {}
+  void move(Index values) { data += values; }
 };
 
 // Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first
@@ -229,6 +231,32 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) store<T, Isa>(sum[r][v], c + v * lanes);
   }
+}
+
+// From one tile to the next: values of A, B and C, and rows and columns of C.
+struct TileStep {
+  Index a, b, c, i, j;
+};
+
+// `count` tiles, one after the other, with the loop inside: by itself, what surrounds a tile takes as long as
+// eight of its terms.
+template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
+[[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
+                                 Index step, bool add, T* c, Index ldc, const Finish* finish, Index i,
+                                 Index j) {
+  CompiledFor<Isa>::run([&] {
+    Left left = first;
+    for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
+      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j);
+      if constexpr (requires { left.move(by.a); }) {
+        if (by.a != 0) {
+          left.move(by.a);
+          continue;
+        }
+      }
+      if constexpr (requires { left.asked(); }) left.asked();
+    }
+  });
 }
 
 // The tile as compiled for an instruction set: a function of its own, which all that multiply share.

@@ -25,7 +25,7 @@ Conv2dGeometry random_geometry(Rng& rng) {
                      .w = 5 + rng.below(26),
                      .c = 3 + rng.below(8),
                      .o = 3 + rng.below(14),
-                     .kh = 4 + rng.below(4),
+                     .kh = 1 + rng.below(7),
                      .kw = 5};
     g.pad_h = rng.below(g.kh);
     g.pad_w = rng.below(g.kw);

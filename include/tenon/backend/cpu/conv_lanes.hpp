@@ -128,10 +128,10 @@ template <class T, class Isa>
 void conv2d_backward_weights_lanes(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes;
-  std::vector<T> sums(static_cast<std::size_t>(blocks * size), T(0));
   const Index margin = LanesPlan::forward<T>(g).margin;
   const auto plan = LanesPlan::backward_weights<T>(g);
+  const Index size = weight_totals(g, plan.filtered), blocks = (g.n + lanes - 1) / lanes;
+  std::vector<T> totals(static_cast<std::size_t>(blocks * size), T(0));
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first);
     Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin)), room_y(Pictures::room(g.oh, g.ow, g.o, plan.margin));
@@ -142,14 +142,15 @@ void conv2d_backward_weights_lanes(const Conv2dGeometry& g, const T* x, const T*
       pictures.interleave(x + first * g.h * g.w * g.c, count);
       gradient.interleave(dy + first * g.oh * g.ow * g.o, count);
     });
-    add_weight_gradient_of_lanes<T, Isa>({pictures, gradient, g.kh, g.kw, g.stride_h, g.stride_w, g.pad_h, g.pad_w,
-                                          registers.data(), sums.data() + block * size},
+    add_weight_gradient_of_lanes<T, Isa>({pictures, gradient, g.kh, g.kw, g.stride_h, g.stride_w, g.pad_h,
+                                          g.pad_w, registers.data(), totals.data() + block * size},
                                          plan.filtered);
   });
-  std::copy_n(sums.data(), size, dw);
-  for (Index block = 1; block < blocks; ++block) {
-    for (Index i = 0; i < size; ++i) dw[i] += sums[static_cast<std::size_t>(block * size + i)];
+  T* sum = totals.data();
+  for (const T* more = sum + size; more < sum + blocks * size; more += size) {
+    for (Index i = 0; i < size; ++i) sum[i] += more[i];
   }
+  arrange_weight_totals<T, Isa>(g, plan.filtered, sum, dw);
 }
 
 }  // namespace tenon::cpu

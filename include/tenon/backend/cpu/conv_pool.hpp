@@ -184,11 +184,12 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
                            const T* dy, const std::uint8_t* codes, T* dx, T* dw, T* dbias) {
   using Pictures = InterleavedPictures<T, Isa>;
   constexpr Index lanes = lanes_of<T, Isa>;
-  const Index size = g.o * g.taps(), blocks = (g.n + lanes - 1) / lanes, margin_x = LanesPlan::forward<T>(g).margin;
   const auto data = LanesPlan::backward_data<T>(g), weights = LanesPlan::backward_weights<T>(g);
+  const Index size = weight_totals(g, weights.filtered), blocks = (g.n + lanes - 1) / lanes,
+              margin_x = LanesPlan::forward<T>(g).margin;
   const Index margin = dx ? std::max(data.margin, weights.margin) : weights.margin;
   const auto taps = dx ? data.taps(detail::taps_backward(g, w), g) : std::vector<T>{};
-  std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));
+  std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));  // of weights, then of biases
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
     T* sum = sums.data() + block * (size + g.o);
@@ -213,12 +214,12 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
                            data.filtered);
     CompiledFor<Isa>::run([&] { out.separate(count, dx + first * g.h * g.w * g.c); });
   });
-  for (Index block = 1; block < blocks; ++block) {
-    for (Index i = 0; i < size + g.o; ++i)
-      sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(block * (size + g.o) + i)];
+  T* total = sums.data();
+  for (const T* more = total + size + g.o; more < total + blocks * (size + g.o); more += size + g.o) {
+    for (Index i = 0; i < size + g.o; ++i) total[i] += more[i];
   }
-  std::copy_n(sums.data(), size, dw);
-  if (dbias) std::copy_n(sums.data() + size, g.o, dbias);
+  arrange_weight_totals<T, Isa>(g, weights.filtered, total, dw);
+  if (dbias) std::copy_n(total + size, g.o, dbias);
 }
 
 // Where nothing is kept for a gradient: y (n,oh,ow,o) of `p` is the largest value in each window of relu(conv(x) + bias);

@@ -70,14 +70,15 @@ struct LineFilter {
   static Index tiles(Index width) { return (width + outputs - 1) / outputs; }
 };
 
-// Whether that takes less time than the plain loops: for float, which can bear the rounding, and with enough
-// channels for the transforms. `width` is that of the outputs; the plain loops skip what lies beyond the
-// inputs, as if there were only `reached` of them.
+// Whether that takes less time than the plain loops: for float, which can bear the rounding. `width` is that
+// of the outputs; the plain loops skip what lies beyond the inputs, as if there were only `reached` of them.
+// Transforming a tile takes as long as 35 multiply-adds for an input channel and 45 for an output channel.
 template <class T>
 bool line_filter_pays(Index kernel_h, Index kernel_w, Index in, Index out, Index width, Index reached) {
-  const Index products = LineFilter::points * LineFilter::tiles(width), plain = LineFilter::taps * reached;
-  return std::same_as<T, float> && kernel_w == LineFilter::taps && kernel_h >= 4 && in >= 3 && out >= 3 &&
-         10 * products <= 6 * plain;
+  const Index pairs = kernel_h * in * out, tiles = LineFilter::tiles(width);
+  const Index filtered = tiles * (LineFilter::points * pairs + 35 * in + 45 * out);
+  return std::same_as<T, float> && kernel_w == LineFilter::taps &&
+         10 * filtered <= 9 * LineFilter::taps * reached * pairs;
 }
 
 // Columns of zeros that the last tile needs beyond the pictures' own.
@@ -99,10 +100,6 @@ struct FilteredColumns {
     return LineFilter::points * InterleavedPictures<T, Isa>::room(tiles, h, c, margin);
   }
   InterleavedPictures<T, Isa> point(Index i) const { return {tiles, h, c, margin, data + i * plane()}; }
-  // Of one tile.
-  InterleavedPictures<T, Isa> column(Index i, Index tile) const {
-    return {1, h, c, margin, point(i).at(tile, -margin)};
-  }
 
   // From `Inputs` columns of x for each tile, beginning with column `first`.
   template <int Inputs, class Transform>
@@ -163,50 +160,65 @@ struct FilteredConvolution {
   T* room;
 
   static Index room_for(const LanesConvolution<T, Isa>& of) {
-    return Columns::room(LineFilter::tiles(of.y.w), of.x.h, of.x.c, of.pad_h) +
-           Columns::room(1, of.y.h, of.y.c, 0);
+    return Columns::room(1, of.x.h, of.x.c, margin(of)) + Columns::room(1, of.y.h, of.y.c, 0);
   }
 
+  // Tile by tile: its columns before and after.
   [[gnu::always_inline]] void operator()() const {
     const auto &x = of.x, &y = of.y;
-    const Columns in{LineFilter::tiles(y.w), x.h, x.c, of.pad_h, room};
-    const Columns out{1, y.h, y.c, 0, room + Columns::room(in.tiles, in.h, in.c, in.margin)};
+    const Columns in{1, x.h, x.c, margin(of), room};
+    const Columns out{1, y.h, y.c, 0, room + Columns::room(1, in.h, in.c, in.margin)};
     const Index taps = of.kh * x.c * y.c;  // of a point
-    in.template make<LineFilter::points>(x, -of.pad_w, [](const V* d, V* v) { LineFilter::input(d, v); });
-    for (Index t = 0; t < in.tiles; ++t) {
+    for (Index first = 0; first < y.w; first += LineFilter::outputs) {
+      in.template make<LineFilter::points>(x, first - of.pad_w,
+                                           [](const V* d, V* v) { LineFilter::input(d, v); });
       for (Index i = 0; i < LineFilter::points; ++i) {
-        LanesConvolution<T, Isa>{in.column(i, t), out.point(i),       1,      of.kh, 1, 1, 0,
-                                 of.pad_h,        of.taps + i * taps, nullptr}();
+        LanesConvolution<T, Isa>{in.point(i), out.point(i),       1,      of.kh, 1, 1, 0,
+                                 of.pad_h,    of.taps + i * taps, nullptr}();
       }
-      write(out, t * LineFilter::outputs);
+      write(out, first);
     }
   }
 
  private:
+  static Index margin(const LanesConvolution<T, Isa>& of) {
+    return std::min(of.pad_h, LanesConvolution<T, Isa>::most_zeros);
+  }
+
   // The tile's columns of y, from x0 on.
   [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
-    const Index count = std::min<Index>(LineFilter::outputs, of.y.w - x0),
-                apart = column.point(1).data - column.data;
-    for (Index y = 0; y < of.y.h; ++y) {
-      for (Index o = 0; o < of.y.c; ++o) {
+    if (x0 + LineFilter::outputs <= of.y.w)
+      write<LineFilter::outputs>(column, x0);
+    else if (x0 + 3 == of.y.w)
+      write<3>(column, x0);
+    else if (x0 + 2 == of.y.w)
+      write<2>(column, x0);
+    else
+      write<1>(column, x0);
+  }
+  template <int Count>
+  [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
+    const InterleavedPictures<T, Isa> y = of.y;
+    const Index apart = column.point(1).data - column.data, step = y.c * lanes;
+    const T *from = column.data, *bias = of.bias;
+    for (Index line = 0; line < y.h; ++line) {
+      T* to = y.at(line, x0);
+      for (Index o = 0; o < y.c; ++o, from += lanes, to += lanes) {
         V m[LineFilter::points], values[LineFilter::outputs];
 #pragma GCC unroll 8
-        for (int k = 0; k < LineFilter::points; ++k)
-          load<T, Isa>(column.data + k * apart + (y * of.y.c + o) * lanes, m[k]);
+        for (int k = 0; k < LineFilter::points; ++k) load<T, Isa>(from + k * apart, m[k]);
         LineFilter::output(m, values);
-        T* to = of.y.at(y, x0) + o * lanes;
-        const T bias = of.bias ? of.bias[o] : T(0);
+        const T more = bias ? bias[o] : T(0);
 #pragma GCC unroll 4
-        for (int i = 0; i < LineFilter::outputs; ++i) {
-          if (i < count) store<T, Isa>(values[i] + bias, to + i * of.y.c * lanes);
-        }
+        for (int i = 0; i < Count; ++i) store<T, Isa>(values[i] + more, to + i * step);
       }
     }
   }
 };
 
-// What LanesWeightGradient does, where x and dy have the zeros that the last tile needs. Some tiles at a
-// time, so that what they become stays in the second-level cache.
+// What LanesWeightGradient does, where x and dy have the zeros that the last tile needs, for the filtered
+// weights: the totals of one point after the other. Some tiles at a time, so that what they become stays in
+// the second-level cache.
 template <class T, class Isa>
 struct FilteredWeightGradient {
   static constexpr Index lanes = lanes_of<T, Isa>;
@@ -218,51 +230,56 @@ struct FilteredWeightGradient {
 
   static Index room_for(const LanesWeightGradient<T, Isa>& of) {
     const Index tiles = tiles_at_once(of);
-    return LineFilter::points * of.kh * of.x.c * of.dy.c + Columns::room(tiles, of.x.h, of.x.c, of.pad_h) +
-           Columns::room(tiles, of.dy.h, of.dy.c, 0);
+    return Columns::room(tiles, of.x.h, of.x.c, of.pad_h) + Columns::room(tiles, of.dy.h, of.dy.c, 0);
   }
 
   [[gnu::always_inline]] void operator()() const {
     const auto &x = of.x, &dy = of.dy;
     const Index tiles = LineFilter::tiles(dy.w), some = tiles_at_once(of), size = of.kh * x.c * dy.c;
-    T* columns = room;
-    T* gradients = room + Columns::room(some, x.h, x.c, of.pad_h) +
-                   Columns::room(some, dy.h, dy.c, 0);  // [point][o][ky][c]
-    std::fill_n(gradients, LineFilter::points * size, T(0));
     for (Index first = 0; first < tiles; first += some) {
       const Index count = std::min(some, tiles - first), x0 = first * LineFilter::outputs;
-      const Columns in{count, x.h, x.c, of.pad_h, columns};
-      const Columns out{count, dy.h, dy.c, 0, columns + Columns::room(count, x.h, x.c, of.pad_h)};
+      const Columns in{count, x.h, x.c, of.pad_h, room};
+      const Columns out{count, dy.h, dy.c, 0, room + Columns::room(count, x.h, x.c, of.pad_h)};
       in.template make<LineFilter::points>(x, x0 - of.pad_w,
                                            [](const V* d, V* v) { LineFilter::input(d, v); });
       out.template make<LineFilter::outputs>(dy, x0, [](const V* d, V* v) { LineFilter::spread(d, v); });
       for (Index i = 0; i < LineFilter::points; ++i) {
         LanesWeightGradient<T, Isa>{in.point(i), out.point(i),        1, of.kh, 1, 1, 0, of.pad_h,
-                                    of.sums,     gradients + i * size}();
+                                    of.sums,     of.totals + i * size}();
       }
     }
-    gather(gradients, size);
   }
 
  private:
   static Index tiles_at_once(const LanesWeightGradient<T, Isa>& of) {
     const Index tile = Columns::room(1, of.x.h, of.x.c, of.pad_h) + Columns::room(1, of.dy.h, of.dy.c, 0);
-    return std::clamp<Index>((Index{1} << 17) / tile, 1, LineFilter::tiles(of.dy.w));
+    return std::clamp<Index>((lanes << 13) / tile, 1, LineFilter::tiles(of.dy.w));
   }
+};
 
-  // dw += Gᵀ of the points' gradients.
-  [[gnu::always_inline]] void gather(const T* gradients, Index size) const {
-    for (int i = 0; i < LineFilter::points; ++i, gradients += size) {
-      for (int kx = 0; kx < LineFilter::taps; ++kx) {
-        const auto factor = static_cast<T>(LineFilter::filter(i, kx));
-        for (Index row = 0; row < of.dy.c * of.kh; ++row) {
-          T* dw = of.dw + (row * LineFilter::taps + kx) * of.x.c;
-          for (Index c = 0; c < of.x.c; ++c) dw[c] += factor * gradients[row * of.x.c + c];
-        }
+// What add_weight_gradient_of_lanes() adds to: a total for each weight, or for each filtered one.
+inline Index weight_totals(const Conv2dGeometry& g, bool filtered) {
+  return g.o * g.taps() / g.kw * (filtered ? Index{LineFilter::points} : g.kw);
+}
+
+// dw (O,KH,KW,C) from those: by Gᵀ where they are filtered.
+template <class T, class Isa>
+void arrange_weight_totals(const Conv2dGeometry& g, bool filtered, const T* totals, T* dw) {
+  if (!filtered) return WeightTiles<Isa>{g.kh, g.kw, g.c, g.o}.arrange(totals, dw);
+  const WeightTiles<Isa> tiles{1, g.kh, g.c, g.o};
+  std::vector<T> gradients(static_cast<std::size_t>(tiles.count()));  // (O,KH,C)
+  std::fill_n(dw, g.o * g.taps(), T(0));
+  for (int i = 0; i < LineFilter::points; ++i) {
+    tiles.arrange(totals + i * tiles.count(), gradients.data());
+    for (int kx = 0; kx < LineFilter::taps; ++kx) {
+      const auto factor = static_cast<T>(LineFilter::filter(i, kx));
+      for (Index row = 0; row < g.o * g.kh; ++row) {
+        T* out = dw + (row * LineFilter::taps + kx) * g.c;
+        for (Index c = 0; c < g.c; ++c) out[c] += factor * gradients[static_cast<std::size_t>(row * g.c + c)];
       }
     }
   }
-};
+}
 
 // `plain` or, if `filtered`, the same by filtering along the lines.
 template <class T, class Isa>

@@ -50,6 +50,15 @@ template <class T, class Isa>
   v = *reinterpret_cast<const volatile Vec<T, Isa>*>(p);
 }
 
+// The same for a register that is loaded already, from any address; where the compiler is GCC, which needs
+// it.
+template <class V>
+[[gnu::always_inline]] inline void hold([[maybe_unused]] V& v) {
+#if defined(__x86_64__) && !defined(__clang__)
+  asm("" : "+v"(v));
+#endif
+}
+
 // Runs a function as compiled for an instruction set, with what it calls inlined. It must not start parallel
 // loops: those call back through a pointer, which is not compiled for the set.
 template <class Isa>

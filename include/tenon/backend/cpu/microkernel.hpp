@@ -33,6 +33,7 @@ struct PackedRows {
 template <class T, Index Chunk, Index PanelRows>
 struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
   static constexpr bool whole = true;
+  static constexpr bool single = Chunk == 1;  // a term a run
   bool far = false;
 };
 
@@ -168,6 +169,11 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
   constexpr bool whole = requires { Left::whole; };
+  // Where the compiler sees single terms, it would read B from memory for each row.
+  constexpr bool single = [] {
+    if constexpr (requires { Left::single; }) return Left::single;
+    return false;
+  }();
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
   const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
@@ -202,7 +208,11 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     }
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
-      for (int v = 0; v < Vectors; ++v) load<T, Isa>(b + v * lanes, row[v]);
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) {
+        load<T, Isa>(b + v * lanes, row[v]);
+        if constexpr (single) hold(row[v]);
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
         const T value = a[left.of(r, p)];

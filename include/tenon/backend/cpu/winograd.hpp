@@ -109,7 +109,7 @@ void winograd_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy,
     if (g.c % (2 * lanes_of<T, Isa>) == 0) return WinogradWeightGradient<T, Isa, F, 8, 2>(g, x, dy).run(dw);
     WinogradWeightGradient<T, Isa, F, 16, 1>(g, x, dy).run(dw);
   } else {
-    WinogradWeightGradient<T, Isa, F, 4, 2>(g, x, dy).run(dw);
+    WinogradWeightGradient<T, Isa, F, 6, 2>(g, x, dy).run(dw);
   }
 }
 

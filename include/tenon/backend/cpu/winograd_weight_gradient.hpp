@@ -17,13 +17,13 @@ namespace tenon::cpu {
 template <class T, class Isa, class F, int Rows, int Vectors>
 class WinogradWeightGradient {
  public:
-  static_assert(row_runs % Rows == 0);
   static constexpr int positions = F::points * F::points, matrices = F::filters * F::filters,
                        lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
   // Rows that are made for one position after the other. Of low tiles several: then the terms of a position, which lie
   // in runs of 16 rows, come from the second-level cache once.
   static constexpr int together = Isa::bytes < 64 ? row_runs : Rows;
+  static_assert(row_runs % together == 0);
 
   WinogradWeightGradient(const Conv2dGeometry& geometry, const T* x_data, const T* dy_data)
       : g_(geometry), x_(x_data), dy_(dy_data), tiles_(winograd_tiles<F, 1>(g_.n, g_.oh, g_.ow, most)) {}
@@ -103,10 +103,7 @@ class WinogradWeightGradient {
           const bool more = p != row * F::points + column;  // of a matrix that has its first terms
           const auto [from, to] = terms.block.range(p);
           T* to_u = u + (row * F::filters + column) * together * columns;
-          for (Index r = 0; r < together; r += Rows) {
-            multiply_tile<T, Isa, Rows, Vectors>(to - from, WholeRuns<T, 1, row_runs>{{y + from * row_runs + r}},
-                                                 x + from * columns, columns, more, to_u + r * columns, columns);
-          }
+          multiply<0>(to - from, y + from * row_runs, x + from * columns, more, to_u);
         }
         for (Index i = 0; i < together; ++i) {
           for (Index j = 0; j < columns; j += lanes)
@@ -114,6 +111,16 @@ class WinogradWeightGradient {
         }
       });
     });
+  }
+
+  // Of a position, u (together,columns) = or += yᵀ·x from row `First` on: tiles of `Rows` rows, and one of
+  // what is left.
+  template <int First>
+  [[gnu::always_inline]] static void multiply(Index depth, const T* y, const T* x, bool add, T* u) {
+    constexpr int rows = std::min(Rows, together - First);
+    multiply_tile<T, Isa, rows, Vectors>(depth, WholeRuns<T, 1, row_runs>{{y + First}}, x, columns, add,
+                                         u + First * columns, columns);
+    if constexpr (First + rows < together) multiply<First + rows>(depth, y, x, add, u);
   }
 
   // A register of channels of dU to its nine taps of dw.

@@ -66,6 +66,15 @@ TEST_CASE("parallel_for: inside another it still does all the work") {
   CHECK(std::count(calls.begin(), calls.end(), 1) == 12 * 7);
 }
 
+TEST_CASE("available_threads: one inside a parallel loop") {
+  const ThreadScope scope(3);
+  CHECK(available_threads() == 3);
+  std::vector<int> seen(20);
+  parallel_for(20, [&](Index i) { seen[static_cast<std::size_t>(i)] = available_threads(); });
+  CHECK(std::count(seen.begin(), seen.end(), 1) == 20);
+  CHECK(available_threads() == 3);
+}
+
 TEST_CASE("parallel_ranges: ranges cover everything and respect the grain") {
   const ThreadScope scope(2);
   std::vector<int> calls(1000);

@@ -71,6 +71,9 @@ class ThreadPool {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
+  // Whether this thread is inside a loop, so that another one would run serially.
+  static bool inside() { return inside_; }
+
  private:
   ThreadPool() { detail::bind_thread(0); }
 

@@ -37,6 +37,9 @@ inline void set_thread_count(int count) {
   detail::thread_setting() = count;
 }
 
+// How many would share a loop that began here: inside another parallel loop, one.
+inline int available_threads() { return ThreadPool::inside() ? 1 : thread_count(); }
+
 // Calls body(i) for i = 0 … count-1 in any order. The first exception reaches the caller. Inside another
 // parallel loop it runs serially. Loops of equal length over the same data give each thread the same part of it.
 template <class Body>

@@ -86,14 +86,11 @@ struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
-  // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would fill
-  // the first-level cache; where it is copied it does not.
+  // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would
+  // fill the first-level cache.
   static constexpr Index widest = columns_of_block;
   static constexpr bool scattered = requires { Rows::scattered; };
-  Index deepest() const {
-    if (!scattered) return gemm_depth;
-    return copies() ? gemm_depth * 5 / 8 : gemm_depth / 2;
-  }
+  static constexpr Index deepest = scattered ? gemm_depth / 2 : gemm_depth;
 
   const GemmBlocks& g;
   const Rows& a;
@@ -108,7 +105,7 @@ struct BlockedProduct {
     }
     // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
     // other.
-    const Index threads = thread_count();
+    const Index threads = available_threads();
     if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 300000) {
       const Index wanted = std::min(widest, g.n / (4 * threads));
       const Index width = std::max<Index>(1, wanted / columns) * columns;
@@ -125,7 +122,7 @@ struct BlockedProduct {
     const Index panels = Packed::count(width), stride = Packed::stride(g.k);
     const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
     Scratch<T> packed(pack ? panels * stride : 0);
-    const Index most = even_depth(g.k, deepest());
+    const Index most = even_depth(g.k, deepest);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
       const Index depth = std::min(most, g.k - p0);
       const Index some = std::max<Index>(1, (narrow ? 16384 : 65536) / (depth * columns + 1));
@@ -146,8 +143,9 @@ struct BlockedProduct {
       const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
       const Index grain = g.m * width * depth < 200000
                               ? strips
-                              : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * thread_count()));
-      parallel_ranges(strips, (grain + together() - 1) / together() * together(), [&](Index begin, Index end) {
+                              : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * available_threads()));
+      const Index unit = copies() ? strips_copied : together();
+      parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index begin, Index end) {
         CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, block, stride); });
       });
     }
@@ -185,7 +183,7 @@ struct BlockedProduct {
   [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
                                        const T* packed, Index stride) const {
     const auto reader = a.reader(p0, depth);
-    alignas(64) T room[strips_copied * rows * gemm_depth];
+    alignas(64) T room[rows * gemm_depth];
     const auto strip_at = [&](Index strip, bool ask) __attribute__((always_inline)) {
       const Index i0 = strip * rows;
       return reader.template strip<rows>(i0, std::min<Index>(rows, g.m - i0), ask && i0 + 2 * rows <= g.m, room);
@@ -225,14 +223,16 @@ struct BlockedProduct {
     };
     if constexpr (copyable) {
       if (copies()) {
-        constexpr Index apart = rows * gemm_depth;
+        const Index apart = rows * depth + 16;  // not a multiple of 4 KB
+        Scratch<T> copied(strips_copied * apart);
         for (Index first = begin; first < end; first += strips_copied) {
-          const Index last = std::min(end, first + strips_copied);
-          reader.template copy<rows>(first * rows, std::min<Index>((last - first) * rows, g.m - first * rows),
-                                     room, apart);
+          const Index last = std::min(end, first + strips_copied),
+                      count = std::min(last * rows, g.m) - first * rows;
+          reader.template copy<rows>(first * rows, count, copied.data(), apart);
           for (Index j = 0; j < width; j += columns) {
-            for (Index strip = down(RowsCopied<T, rows>{room}, apart, first, last, j); strip < last; ++strip)
-              meet(RowsCopied<T, rows>{room + (strip - first) * apart}, strip, j);
+            for (Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, first, last, j); strip < last;
+                 ++strip)
+              meet(RowsCopied<T, rows>{copied.data() + (strip - first) * apart}, strip, j);
           }
         }
         return;
@@ -260,9 +260,9 @@ struct BlockedProduct {
     if constexpr (requires { Rows::copies; }) return Rows::copies;
     return false;
   }();
-  bool copies() const { return copyable && g.n > 8 * columns; }
+  bool copies() const { return copyable && g.n >= 8 * columns; }
   // As many together as a panel in the first-level cache had better meet.
-  static constexpr Index strips_copied = copyable ? 8 : 1;
+  static constexpr Index strips_copied = 16;
 
   // One strip times one panel: `wide` columns of C from j on, terms from p0 on.
   template <class Left>

@@ -132,6 +132,7 @@ struct MatrixColumns {
     for (Index p = 0; p < r.depth; ++p) {
       const T* in = data + (r.start + p) * stride + r.first;
       for (Index j = 0; j < r.count; j += columns) {
+        __builtin_prefetch(in + 8 * stride + j);
         copy_tile(in + j, std::min<Index>(columns, r.count - j), columns,
                   out + j / columns * panel + p * columns);
       }

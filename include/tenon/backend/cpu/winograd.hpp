@@ -80,7 +80,7 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
     typename Convolution::Inputs v(convolution, b);
     convolution.outputs(v, *weights, 0, weights->panels(), false);
   };
-  if (blocks >= 2 * thread_count()) return parallel_for(blocks, block);
+  if (blocks >= 2 * available_threads()) return parallel_for(blocks, block);
   for (Index b = 0; b < blocks; ++b) block(b);
 }
 

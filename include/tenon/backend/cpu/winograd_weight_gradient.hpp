@@ -47,7 +47,7 @@ class WinogradWeightGradient {
         accumulate(terms, b > 0, sum);
       }
     };
-    if (pieces >= thread_count()) {
+    if (pieces >= available_threads()) {
       parallel_for(pieces, run_piece);
     } else {
       for (Index piece = 0; piece < pieces; ++piece) run_piece(piece);

@@ -74,9 +74,13 @@ class WinogradWeights {
   }
 
   [[gnu::always_inline]] void from_columns(const T* w, Index o, Index c, Index count) {
+    const Index later = std::min(o + 4, in_ - 1);  // with few columns the processor does not foresee the next lines
     for (Index c0 = 0; c0 < count; c0 += lanes) {
       V taps[9], u[matrices];
-      for (Index k = 0; k < 9; ++k) load<T, Isa>(w + (o * 9 + 8 - k) * c + c0, taps[k]);
+      for (Index k = 0; k < 9; ++k) {
+        load<T, Isa>(w + (o * 9 + 8 - k) * c + c0, taps[k]);
+        __builtin_prefetch(w + (later * 9 + k) * c + c0);
+      }
       apply_both_ways<3, F::filters>(taps, u, [](const V* g, V* out) { F::filter(g, out); });
       T* out = data_.data() + (c0 / columns * in_ + o) * columns + c0 % columns;
       for (int i = 0; i < matrices; ++i) store<T, Isa>(u[i], out + i * stride_);

@@ -167,12 +167,14 @@ struct BlockedProduct {
   }
 
   // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A narrow panel takes
-  // little of each row, and if those are far apart its lines share few sets of the caches.
+  // little of each row, and if those are far apart its lines share few sets of the caches; so do those of strips of A
+  // that are read where they lie, term by term.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
       if (g.n <= columns && b.stride == g.n) return true;
-      return narrow && b.stride > 16 * columns ? g.m <= 128 : g.m <= 400;
+      const bool far = b.stride > 16 * columns || (scattered && !copies());
+      return narrow && far ? g.m <= 128 : g.m <= 400;
     }
     return false;
   }

@@ -85,35 +85,90 @@ class PoolCodesReader {
   int left_ = 0;
 };
 
-// The largest of each window of y, not below 0, and where it was: the first of equals; a NaN wins.
+// Calls use(py, px, o) for every result, in the order of their codes: windows two by two side by side, as
+// they come from four columns of a line.
+template <class Use>
+[[gnu::always_inline]] inline void each_window(Index h, Index first, Index end, Index channels,
+                                               const Use& use) {
+  for (Index px = first; px < end; px += 2) {
+    for (Index py = 0; py < h; ++py) {
+      for (Index o = 0; o < channels; ++o) {
+        use(py, px, o);
+        if (px + 1 < end) use(py, px + 1, o);
+      }
+    }
+  }
+}
+
+// The largest of a window's four values, not below 0, and where it was: the first of equals; a NaN wins.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void largest(const Vec<T, Isa>* window, Vec<T, Isa>& best,
+                                           typename PoolCodes<T, Isa>::Vector& place) {
+  using Codes = typename PoolCodes<T, Isa>::Vector;
+  best = window[0];
+  place = Codes{};
+#pragma GCC unroll 4
+  for (unsigned k = 1; k < 4; ++k) {
+    const auto better = (window[k] > best) | (window[k] != window[k]);
+    best = better ? window[k] : best;
+    place = better ? Codes{} + k : place;
+  }
+  place = best <= 0 ? Codes{} + 4 : place;
+  best = best < 0 ? Vec<T, Isa>{} : best;
+}
+
 template <class T, class Isa>
 [[gnu::always_inline]] inline void pool_windows(const InterleavedPictures<T, Isa>& y,
                                                 const InterleavedPictures<T, Isa>& pooled,
                                                 std::uint8_t* codes) {
-  using V = Vec<T, Isa>;
-  using Codes = typename PoolCodes<T, Isa>::Vector;
   constexpr Index lanes = lanes_of<T, Isa>;
   PoolCodesWriter<T, Isa> places(codes);
-  for (Index py = 0; py < pooled.h; ++py) {
-    for (Index px = 0; px < pooled.w; ++px) {
-      for (Index o = 0; o < y.c; ++o) {
-        const Index at = o * lanes;
-        V best, other;
-        Codes place = {};
-        load<T, Isa>(y.at(2 * py, 2 * px) + at, best);
-        for (unsigned k = 1; k < 4; ++k) {
-          load<T, Isa>(y.at(2 * py + k / 2, 2 * px + k % 2) + at, other);
-          const auto better = (other > best) | (other != other);
-          best = better ? other : best;
-          place = better ? Codes{} + k : place;
-        }
-        place = best <= 0 ? Codes{} + 4 : place;
-        best = best < 0 ? V{} : best;
-        store<T, Isa>(best, pooled.at(py, px) + at);
+  each_window(
+      pooled.h, 0, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
+        Vec<T, Isa> window[4], best;
+        typename PoolCodes<T, Isa>::Vector place;
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) load<T, Isa>(y.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes, window[k]);
+        largest<T, Isa>(window, best, place);
+        store<T, Isa>(best, pooled.at(py, px) + o * lanes);
         places.put(place);
-      }
-    }
-  }
+      });
+  places.fill();
+}
+
+// The same of a convolution that is filtered along its lines, tile by tile: y itself is never written.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void pool_filtered(const FilteredConvolution<T, Isa>& convolution,
+                                                 const InterleavedPictures<T, Isa>& pooled,
+                                                 std::uint8_t* codes) {
+  using V = Vec<T, Isa>;
+  constexpr Index lanes = lanes_of<T, Isa>;
+  PoolCodesWriter<T, Isa> places(codes);
+  const T* bias = convolution.of.bias;
+  convolution.each_tile([&](const FilteredColumns<T, Isa>& products, Index x0)
+                            __attribute__((always_inline)) {
+                              const Index px = x0 / 2, count = std::min<Index>(2, pooled.w - px);
+                              for (Index py = 0; py < pooled.h; ++py) {
+                                T* out = pooled.at(py, px);
+                                for (Index o = 0; o < pooled.c; ++o, out += lanes) {
+                                  V above[LineFilter::outputs], below[LineFilter::outputs];
+                                  convolution.outputs(products, 2 * py, o, above);
+                                  convolution.outputs(products, 2 * py + 1, o, below);
+                                  const T more = bias ? bias[o] : T(0);
+#pragma GCC unroll 2
+                                  for (int i = 0; i < 2; ++i) {
+                                    if (i >= count) break;
+                                    const V window[4] = {above[2 * i] + more, above[2 * i + 1] + more,
+                                                         below[2 * i] + more, below[2 * i + 1] + more};
+                                    V best;
+                                    typename PoolCodes<T, Isa>::Vector place;
+                                    largest<T, Isa>(window, best, place);
+                                    store<T, Isa>(best, out + i * pooled.c * lanes);
+                                    places.put(place);
+                                  }
+                                }
+                              }
+                            });
   places.fill();
 }
 
@@ -125,28 +180,25 @@ template <class T, class Isa>
   using V = Vec<T, Isa>;
   using Codes = typename PoolCodes<T, Isa>::Vector;
   constexpr Index lanes = lanes_of<T, Isa>;
-  for (Index y = 2 * pooled.h; y < dy.h; ++y) std::fill_n(dy.at(y, 0), dy.w * dy.c * lanes, T(0));
+  for (Index y = 0; y < dy.h; ++y) {
+    const Index pooled_w = y < 2 * pooled.h ? 2 * pooled.w : 0;
+    std::fill_n(dy.at(y, pooled_w), (dy.w - pooled_w) * dy.c * lanes, T(0));
+  }
   PoolCodesReader<T, Isa> places(codes);
   V totals[16] = {};  // conv_lanes_fits allows no more channels
-  for (Index py = 0; py < pooled.h; ++py) {
-    for (Index px = 0; px < pooled.w; ++px) {
-      for (Index o = 0; o < dy.c; ++o) {
+  each_window(
+      pooled.h, 0, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
         V gradient;
         load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
         Codes place;
         places.get(place);
+#pragma GCC unroll 4
         for (unsigned k = 0; k < 4; ++k) {
           const V here = place == k ? gradient : V{};
           store<T, Isa>(here, dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
         }
         totals[o] += place < 4 ? gradient : V{};
-      }
-    }
-    for (Index x = 2 * pooled.w; x < dy.w; ++x) {
-      std::fill_n(dy.at(2 * py, x), dy.c * lanes, T(0));
-      std::fill_n(dy.at(2 * py + 1, x), dy.c * lanes, T(0));
-    }
-  }
+      });
   for (Index o = 0; o < dy.c; ++o) {
     for (Index i = 0; i < lanes; ++i) sums[o] += totals[o][i];
   }
@@ -164,14 +216,29 @@ void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, cons
   const auto taps = plan.taps(detail::taps_forward(g, w), g);
   parallel_for((g.n + lanes - 1) / lanes, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
-    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, plan.margin)), room_y(Pictures::room(g.oh, g.ow, g.o, 0)),
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, plan.margin)),
         room_pooled(Pictures::room(p.oh, p.ow, g.o, 0));
-    const Pictures from{g.h, g.w, g.c, plan.margin, room_x.data()}, conv{g.oh, g.ow, g.o, 0, room_y.data()},
+    const Pictures from{g.h, g.w, g.c, plan.margin, room_x.data()},
         pooled{p.oh, p.ow, g.o, 0, room_pooled.data()};
+    LanesConvolution<T, Isa> convolution{
+        from, {g.oh, g.ow, g.o, 0, nullptr}, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias};
+    Scratch<T> room(plan.filtered ? FilteredConvolution<T, Isa>::room_for(convolution)
+                                  : Pictures::room(g.oh, g.ow, g.o, 0));
     CompiledFor<Isa>::run([&] { from.interleave(x + first * g.h * g.w * g.c, count); });
-    convolve_lanes<T, Isa>({from, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias}, plan.filtered);
+    std::uint8_t* places = codes + first * conv_pool_codes_of_picture(g, p);
+    if constexpr (std::same_as<T, float>) {
+      if (plan.filtered) {
+        CompiledFor<Isa>::run([&] {
+          detail::pool_filtered(FilteredConvolution<T, Isa>{convolution, room.data()}, pooled, places);
+        });
+      }
+    }
     CompiledFor<Isa>::run([&] {
-      detail::pool_windows<T, Isa>(conv, pooled, codes + first * conv_pool_codes_of_picture(g, p));
+      if (!plan.filtered) {
+        convolution.y.data = room.data();
+        convolution();
+        detail::pool_windows<T, Isa>(convolution.y, pooled, places);
+      }
       pooled.separate(count, y + first * results);
     });
   });

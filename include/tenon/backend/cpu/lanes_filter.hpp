@@ -163,8 +163,15 @@ struct FilteredConvolution {
     return Columns::room(1, of.x.h, of.x.c, margin(of)) + Columns::room(1, of.y.h, of.y.c, 0);
   }
 
-  // Tile by tile: its columns before and after.
+  // y, which may be written as it lies …
   [[gnu::always_inline]] void operator()() const {
+    each_tile([&](const Columns& products, Index x0) __attribute__((always_inline)) { write(products, x0); });
+  }
+
+  // … or use(products, x0) for every tile, of the columns of y from x0 on: LineFilter::output() is still to
+  // be done.
+  template <class Use>
+  [[gnu::always_inline]] void each_tile(const Use& use) const {
     const auto &x = of.x, &y = of.y;
     const Columns in{1, x.h, x.c, margin(of), room};
     const Columns out{1, y.h, y.c, 0, room + Columns::room(1, in.h, in.c, in.margin)};
@@ -176,8 +183,18 @@ struct FilteredConvolution {
         LanesConvolution<T, Isa>{in.point(i), out.point(i),       1,      of.kh, 1, 1, 0,
                                  of.pad_h,    of.taps + i * taps, nullptr}();
       }
-      write(out, first);
+      use(out, first);
     }
+  }
+
+  // The outputs of a tile at line y, channel o.
+  [[gnu::always_inline]] static void outputs(const Columns& products, Index y, Index o, V* values) {
+    const T* from = products.point(0).at(0, y) + o * lanes;
+    const Index apart = products.point(1).data - products.data;
+    V m[LineFilter::points];
+#pragma GCC unroll 8
+    for (int k = 0; k < LineFilter::points; ++k) load<T, Isa>(from + k * apart, m[k]);
+    LineFilter::output(m, values);
   }
 
  private:
@@ -186,28 +203,26 @@ struct FilteredConvolution {
   }
 
   // The tile's columns of y, from x0 on.
-  [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
+  [[gnu::always_inline]] void write(const Columns& products, Index x0) const {
     if (x0 + LineFilter::outputs <= of.y.w)
-      write<LineFilter::outputs>(column, x0);
+      write<LineFilter::outputs>(products, x0);
     else if (x0 + 3 == of.y.w)
-      write<3>(column, x0);
+      write<3>(products, x0);
     else if (x0 + 2 == of.y.w)
-      write<2>(column, x0);
+      write<2>(products, x0);
     else
-      write<1>(column, x0);
+      write<1>(products, x0);
   }
   template <int Count>
-  [[gnu::always_inline]] void write(const Columns& column, Index x0) const {
+  [[gnu::always_inline]] void write(const Columns& products, Index x0) const {
     const InterleavedPictures<T, Isa> y = of.y;
-    const Index apart = column.point(1).data - column.data, step = y.c * lanes;
-    const T *from = column.data, *bias = of.bias;
+    const Index step = y.c * lanes;
+    const T* bias = of.bias;
     for (Index line = 0; line < y.h; ++line) {
       T* to = y.at(line, x0);
-      for (Index o = 0; o < y.c; ++o, from += lanes, to += lanes) {
-        V m[LineFilter::points], values[LineFilter::outputs];
-#pragma GCC unroll 8
-        for (int k = 0; k < LineFilter::points; ++k) load<T, Isa>(from + k * apart, m[k]);
-        LineFilter::output(m, values);
+      for (Index o = 0; o < y.c; ++o, to += lanes) {
+        V values[LineFilter::outputs];
+        outputs(products, line, o, values);
         const T more = bias ? bias[o] : T(0);
 #pragma GCC unroll 4
         for (int i = 0; i < Count; ++i) store<T, Isa>(values[i] + more, to + i * step);

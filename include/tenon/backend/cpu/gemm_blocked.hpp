@@ -200,12 +200,13 @@ struct BlockedProduct {
       const auto [panel, step] = panel_at(j);
       cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
     };
-    // Tiles from strip and column on: those that are whole at once, `count` at most; how many they were.
+    // Tiles from strip and column on: those that are whole at once, `count` at most; how many they were. None if there
+    // is only one: cell() leaves it more registers.
     const auto whole_tiles = [&](const auto& left, TileStep by, Index count, Index strip, Index j)
         __attribute__((always_inline)) {
       const auto [panel, step] = panel_at(j);
       const bool first = p0 == 0, last = p0 + depth >= g.k;
-      if (count < 1 || (first && g.beta != 0 && g.beta != 1)) return Index{0};
+      if (count < 2 || (first && g.beta != 0 && g.beta != 1)) return Index{0};
       run_tiles<T, Isa, rows, vectors>(count, by, depth, left, panel, step, !first || g.beta != 0,
                                        c + strip * rows * ldc + j0 + j, ldc, last ? &finish : nullptr,
                                        strip * rows, j0 + j);

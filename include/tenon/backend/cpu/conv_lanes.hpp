@@ -146,11 +146,8 @@ void conv2d_backward_weights_lanes(const Conv2dGeometry& g, const T* x, const T*
                                           g.pad_w, registers.data(), totals.data() + block * size},
                                          plan.filtered);
   });
-  T* sum = totals.data();
-  for (const T* more = sum + size; more < sum + blocks * size; more += size) {
-    for (Index i = 0; i < size; ++i) sum[i] += more[i];
-  }
-  arrange_weight_totals<T, Isa>(g, plan.filtered, sum, dw);
+  add_pieces(blocks - 1, size, totals.data() + size, totals.data());
+  arrange_weight_totals<T, Isa>(g, plan.filtered, totals.data(), dw);
 }
 
 }  // namespace tenon::cpu

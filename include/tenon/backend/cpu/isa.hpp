@@ -51,11 +51,12 @@ template <class T, class Isa>
 }
 
 // The same for a register that is loaded already, from any address; where the compiler is GCC, which needs
-// it.
+// it. In an unoptimised build nothing is inlined into a function compiled for the set, and it stays in
+// memory.
 template <class V>
 [[gnu::always_inline]] inline void hold([[maybe_unused]] V& v) {
 #if defined(__x86_64__) && !defined(__clang__)
-  asm("" : "+v"(v));
+  asm("" : "+v,m"(v));
 #endif
 }
 

@@ -88,13 +88,12 @@ class PoolCodesReader {
 // Calls use(py, px, o) for every result, in the order of their codes: windows two by two side by side, as
 // they come from four columns of a line.
 template <class Use>
-[[gnu::always_inline]] inline void each_window(Index h, Index first, Index end, Index channels,
-                                               const Use& use) {
-  for (Index px = first; px < end; px += 2) {
+[[gnu::always_inline]] inline void each_window(Index h, Index w, Index channels, const Use& use) {
+  for (Index px = 0; px < w; px += 2) {
     for (Index py = 0; py < h; ++py) {
       for (Index o = 0; o < channels; ++o) {
         use(py, px, o);
-        if (px + 1 < end) use(py, px + 1, o);
+        if (px + 1 < w) use(py, px + 1, o);
       }
     }
   }
@@ -124,7 +123,7 @@ template <class T, class Isa>
   constexpr Index lanes = lanes_of<T, Isa>;
   PoolCodesWriter<T, Isa> places(codes);
   each_window(
-      pooled.h, 0, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
+      pooled.h, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
         Vec<T, Isa> window[4], best;
         typename PoolCodes<T, Isa>::Vector place;
 #pragma GCC unroll 4
@@ -145,31 +144,50 @@ template <class T, class Isa>
   constexpr Index lanes = lanes_of<T, Isa>;
   PoolCodesWriter<T, Isa> places(codes);
   const T* bias = convolution.of.bias;
-  convolution.each_tile([&](const FilteredColumns<T, Isa>& products, Index x0)
-                            __attribute__((always_inline)) {
-                              const Index px = x0 / 2, count = std::min<Index>(2, pooled.w - px);
-                              for (Index py = 0; py < pooled.h; ++py) {
-                                T* out = pooled.at(py, px);
-                                for (Index o = 0; o < pooled.c; ++o, out += lanes) {
-                                  V above[LineFilter::outputs], below[LineFilter::outputs];
-                                  convolution.outputs(products, 2 * py, o, above);
-                                  convolution.outputs(products, 2 * py + 1, o, below);
-                                  const T more = bias ? bias[o] : T(0);
+  const auto pool_tile = [&](const FilteredColumns<T, Isa>& products, Index x0)
+      __attribute__((always_inline)) {
+    const Index px = x0 / 2, count = std::min<Index>(2, pooled.w - px);
+    for (Index py = 0; py < pooled.h; ++py) {
+      T* out = pooled.at(py, px);
+      for (Index o = 0; o < pooled.c; ++o, out += lanes) {
+        V above[LineFilter::outputs], below[LineFilter::outputs];
+        convolution.outputs(products, 2 * py, o, above);
+        convolution.outputs(products, 2 * py + 1, o, below);
+        const T more = bias ? bias[o] : T(0);
 #pragma GCC unroll 2
-                                  for (int i = 0; i < 2; ++i) {
-                                    if (i >= count) break;
-                                    const V window[4] = {above[2 * i] + more, above[2 * i + 1] + more,
-                                                         below[2 * i] + more, below[2 * i + 1] + more};
-                                    V best;
-                                    typename PoolCodes<T, Isa>::Vector place;
-                                    largest<T, Isa>(window, best, place);
-                                    store<T, Isa>(best, out + i * pooled.c * lanes);
-                                    places.put(place);
-                                  }
-                                }
-                              }
-                            });
+        for (int i = 0; i < 2; ++i) {
+          if (i >= count) break;
+          const V window[4] = {above[2 * i] + more, above[2 * i + 1] + more, below[2 * i] + more,
+                               below[2 * i + 1] + more};
+          V best;
+          typename PoolCodes<T, Isa>::Vector place;
+          largest<T, Isa>(window, best, place);
+          store<T, Isa>(best, out + i * pooled.c * lanes);
+          places.put(place);
+        }
+      }
+    }
+  };
+  convolution.each_tile(pool_tile);
   places.fill();
+}
+
+// The pooled results of a convolution and their codes; `filtered` as in convolve_lanes().
+template <class T, class Isa>
+void pool_convolution(LanesConvolution<T, Isa> convolution, bool filtered,
+                      const InterleavedPictures<T, Isa>& pooled, std::uint8_t* codes) {
+  auto& y = convolution.y;
+  Scratch<T> room(filtered ? FilteredConvolution<T, Isa>::room_for(convolution)
+                           : InterleavedPictures<T, Isa>::room(y.h, y.w, y.c, 0));
+  CompiledFor<Isa>::run([&] {
+    if constexpr (std::same_as<T, float>) {
+      if (filtered)
+        return pool_filtered(FilteredConvolution<T, Isa>{convolution, room.data()}, pooled, codes);
+    }
+    y.data = room.data();
+    convolution();
+    pool_windows(y, pooled, codes);
+  });
 }
 
 // dy: the gradient of each window at the position that its code names, 0 elsewhere. sums: over each channel.
@@ -187,7 +205,7 @@ template <class T, class Isa>
   PoolCodesReader<T, Isa> places(codes);
   V totals[16] = {};  // conv_lanes_fits allows no more channels
   each_window(
-      pooled.h, 0, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
+      pooled.h, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
         V gradient;
         load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
         Codes place;
@@ -220,27 +238,12 @@ void conv_pool_forward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, cons
         room_pooled(Pictures::room(p.oh, p.ow, g.o, 0));
     const Pictures from{g.h, g.w, g.c, plan.margin, room_x.data()},
         pooled{p.oh, p.ow, g.o, 0, room_pooled.data()};
-    LanesConvolution<T, Isa> convolution{
+    const LanesConvolution<T, Isa> convolution{
         from, {g.oh, g.ow, g.o, 0, nullptr}, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, taps.data(), bias};
-    Scratch<T> room(plan.filtered ? FilteredConvolution<T, Isa>::room_for(convolution)
-                                  : Pictures::room(g.oh, g.ow, g.o, 0));
     CompiledFor<Isa>::run([&] { from.interleave(x + first * g.h * g.w * g.c, count); });
-    std::uint8_t* places = codes + first * conv_pool_codes_of_picture(g, p);
-    if constexpr (std::same_as<T, float>) {
-      if (plan.filtered) {
-        CompiledFor<Isa>::run([&] {
-          detail::pool_filtered(FilteredConvolution<T, Isa>{convolution, room.data()}, pooled, places);
-        });
-      }
-    }
-    CompiledFor<Isa>::run([&] {
-      if (!plan.filtered) {
-        convolution.y.data = room.data();
-        convolution();
-        detail::pool_windows<T, Isa>(convolution.y, pooled, places);
-      }
-      pooled.separate(count, y + first * results);
-    });
+    detail::pool_convolution(convolution, plan.filtered, pooled,
+                             codes + first * conv_pool_codes_of_picture(g, p));
+    CompiledFor<Isa>::run([&] { pooled.separate(count, y + first * results); });
   });
 }
 
@@ -282,9 +285,7 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
     CompiledFor<Isa>::run([&] { out.separate(count, dx + first * g.h * g.w * g.c); });
   });
   T* total = sums.data();
-  for (const T* more = total + size + g.o; more < total + blocks * (size + g.o); more += size + g.o) {
-    for (Index i = 0; i < size + g.o; ++i) total[i] += more[i];
-  }
+  add_pieces(blocks - 1, size + g.o, total + size + g.o, total);
   arrange_weight_totals<T, Isa>(g, weights.filtered, total, dw);
   if (dbias) std::copy_n(total + size, g.o, dbias);
 }

@@ -146,7 +146,7 @@ struct BlockedProduct {
                               : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * available_threads()));
       const Index unit = copies() ? strips_copied : together();
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index begin, Index end) {
-        CompiledFor<Isa>::run([&] { multiply(begin, end, j0, width, p0, depth, block, stride); });
+        CompiledFor<Isa>::run([&] { multiply(begin, end, {j0, width, p0, depth, block, stride}); });
       });
     }
   }
@@ -179,81 +179,101 @@ struct BlockedProduct {
     return false;
   }
 
-  // Strips [begin, end) of C, of `rows` rows each, times all panels, which are packed, `stride` apart, or (null)
-  // lie in B. Either a strip stays in the first-level cache while the panels come by, or a panel does, if it fits,
-  // strips cost nothing to fetch again and several come by.
-  [[gnu::always_inline]] void multiply(Index begin, Index end, Index j0, Index width, Index p0, Index depth,
-                                       const T* packed, Index stride) const {
-    const auto reader = a.reader(p0, depth);
+  // A block of B: `width` columns from j0 on, `depth` terms from p0 on; in panels that are packed, `stride`
+  // apart, or (null) lie in B.
+  struct Block {
+    Index j0, width, p0, depth;
+    const T* packed;
+    Index stride;
+  };
+
+  // Strips [begin, end) of C, of `rows` rows each, times all panels. Either a strip stays in the first-level
+  // cache while the panels come by, or a panel does, if it fits, strips cost nothing to fetch again and
+  // several come by.
+  [[gnu::always_inline]] void multiply(Index begin, Index end, const Block& block) const {
+    const Index depth = block.depth, width = block.width;
+    const auto reader = a.reader(block.p0, depth);
     alignas(64) T room[rows * gemm_depth];
     const auto strip_at = [&](Index strip, bool ask) __attribute__((always_inline)) {
       const Index i0 = strip * rows;
       return reader.template strip<rows>(i0, std::min<Index>(rows, g.m - i0), ask && i0 + 2 * rows <= g.m, room);
     };
-    const auto panel_at = [&](Index j) __attribute__((always_inline)) -> std::pair<const T*, Index> {
-      if constexpr (requires { b.row(0); }) {
-        if (!packed) return {b.row(p0) + j0 + j, b.stride};
-      }
-      return {packed + j / columns * stride, columns};
-    };
-    const auto meet = [&](const auto& left, Index strip, Index j) __attribute__((always_inline)) {
-      const auto [panel, step] = panel_at(j);
-      cell(left, panel, step, strip, j0 + j, std::min(columns, width - j), p0, depth);
-    };
-    // Tiles from strip and column on: those that are whole at once, `count` at most; how many they were. None if there
-    // is only one: cell() leaves it more registers.
-    const auto whole_tiles = [&](const auto& left, TileStep by, Index count, Index strip, Index j)
-        __attribute__((always_inline)) {
-      const auto [panel, step] = panel_at(j);
-      const bool first = p0 == 0, last = p0 + depth >= g.k;
-      if (count < 2 || (first && g.beta != 0 && g.beta != 1)) return Index{0};
-      run_tiles<T, Isa, rows, vectors>(count, by, depth, left, panel, step, !first || g.beta != 0,
-                                       c + strip * rows * ldc + j0 + j, ldc, last ? &finish : nullptr,
-                                       strip * rows, j0 + j);
-      return count;
-    };
-    const auto across = [&](const auto& left, Index strip) __attribute__((always_inline)) {
-      const Index wide = (strip + 1) * rows <= g.m ? width / columns : 0;
-      const TileStep right{0, panel_at(columns).first - panel_at(0).first, columns, 0, columns};
-      for (Index j = whole_tiles(left, right, wide, strip, 0) * columns; j < width; j += columns)
-        meet(left, strip, j);
-    };
-    // Where `apart` values lie between one strip and the next.
-    const auto down = [&](const auto& left, Index apart, Index strip, Index last, Index j)
-        __attribute__((always_inline)) {
-      const Index high = width - j >= columns ? std::min(last, g.m / rows) - strip : 0;
-      return strip + whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, high, strip, j);
-    };
     if constexpr (copyable) {
-      if (copies()) {
-        const Index apart = rows * depth + 16;  // not a multiple of 4 KB
-        Scratch<T> copied(strips_copied * apart);
-        for (Index first = begin; first < end; first += strips_copied) {
-          const Index last = std::min(end, first + strips_copied),
-                      count = std::min(last * rows, g.m) - first * rows;
-          reader.template copy<rows>(first * rows, count, copied.data(), apart);
-          for (Index j = 0; j < width; j += columns) {
-            for (Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, first, last, j); strip < last;
-                 ++strip)
-              meet(RowsCopied<T, rows>{copied.data() + (strip - first) * apart}, strip, j);
-          }
-        }
-        return;
-      }
+      if (copies()) return multiply_copies(reader, begin, end, block);
     }
     if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
       for (Index j = 0; j < width; j += columns) {
         Index strip = begin;
         if constexpr (in_place) {
           if (reader.template lies<rows>())
-            strip = down(strip_at(begin, j == 0), rows * reader.stride, begin, end, j);
+            strip = down(strip_at(begin, j == 0), rows * reader.stride, block, begin, end, j);
         }
-        for (; strip < end; ++strip) meet(strip_at(strip, j == 0), strip, j);
+        for (; strip < end; ++strip) cell(strip_at(strip, j == 0), block, strip, j);
       }
     } else {
-      for (Index strip = begin; strip < end; ++strip) across(strip_at(strip, true), strip);
+      for (Index strip = begin; strip < end; ++strip) across(strip_at(strip, true), block, strip);
     }
   }
+
+  // The same where some strips are copied together, for a panel in the first-level cache to meet.
+  template <class Reader>
+  [[gnu::always_inline]] void multiply_copies(const Reader& reader, Index begin, Index end,
+                                              const Block& block) const {
+    const Index apart = rows * block.depth + 16;  // not a multiple of 4 KB
+    Scratch<T> copied(strips_copied * apart);
+    for (Index first = begin; first < end; first += strips_copied) {
+      const Index last = std::min(end, first + strips_copied),
+                  count = std::min(last * rows, g.m) - first * rows;
+      reader.template copy<rows>(first * rows, count, copied.data(), apart);
+      for (Index j = 0; j < block.width; j += columns) {
+        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j);
+        for (; strip < last; ++strip)
+          cell(RowsCopied<T, rows>{copied.data() + (strip - first) * apart}, block, strip, j);
+      }
+    }
+  }
+
+  // A strip times all panels.
+  template <class Left>
+  [[gnu::always_inline]] void across(const Left& left, const Block& block, Index strip) const {
+    const Index whole = (strip + 1) * rows <= g.m ? block.width / columns : 0;
+    const TileStep right{0, panel(block, columns).first - panel(block, 0).first, columns, 0, columns};
+    Index j = whole_tiles(left, right, whole, block, strip, 0) * columns;
+    for (; j < block.width; j += columns) cell(left, block, strip, j);
+  }
+
+  // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from
+  // one to the next; the first that is left.
+  template <class Left>
+  [[gnu::always_inline]] Index down(const Left& left, Index apart, const Block& block, Index strip,
+                                    Index last, Index j) const {
+    const Index whole = block.width - j >= columns ? std::min(last, g.m / rows) - strip : 0;
+    return strip + whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, whole, block, strip, j);
+  }
+
+  // `count` whole tiles from strip and column on, if they can be done in one go; how many were. None if there
+  // is only one: cell() leaves it more registers.
+  template <class Left>
+  [[gnu::always_inline]] Index whole_tiles(const Left& left, const TileStep& by, Index count,
+                                           const Block& block, Index strip, Index j) const {
+    const bool first = block.p0 == 0, last = block.p0 + block.depth >= g.k;
+    if (count < 2 || (first && g.beta != 0 && g.beta != 1)) return 0;
+    const auto [from, step] = panel(block, j);
+    j += block.j0;
+    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, from, step, !first || g.beta != 0,
+                                     c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows,
+                                     j);
+    return count;
+  }
+
+  // Where the panel from column j of the block on is, and how far apart its rows are.
+  [[gnu::always_inline]] std::pair<const T*, Index> panel(const Block& block, Index j) const {
+    if constexpr (requires { b.row(0); }) {
+      if (!block.packed) return {b.row(block.p0) + block.j0 + j, b.stride};
+    }
+    return {block.packed + j / columns * block.stride, columns};
+  }
+
   static constexpr bool in_place = requires { Rows::in_place; };
 
   static constexpr bool narrow = Isa::bytes < 64;
@@ -264,22 +284,23 @@ struct BlockedProduct {
     return false;
   }();
   bool copies() const { return copyable && g.n >= 8 * columns; }
-  // As many together as a panel in the first-level cache had better meet.
   static constexpr Index strips_copied = 16;
 
-  // One strip times one panel: `wide` columns of C from j on, terms from p0 on.
+  // One strip times one panel: all of the block's columns from j on that this holds.
   template <class Left>
-  [[gnu::always_inline]] void cell(const Left& left, const T* panel, Index step, Index strip, Index j, Index wide,
-                                   Index p0, Index depth) const {
-    const bool first = p0 == 0, last = p0 + depth >= g.k, add = !first || g.beta != 0;
+  [[gnu::always_inline]] void cell(const Left& left, const Block& block, Index strip, Index j) const {
+    const auto [from, step] = panel(block, j);
+    const Index depth = block.depth, wide = std::min(columns, block.width - j);
+    const bool first = block.p0 == 0, last = block.p0 + depth >= g.k, add = !first || g.beta != 0;
     const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0), filled = (wide + lanes - 1) / lanes;
+    j += block.j0;
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
     if (count == rows && filled * lanes == wide) {
-      return tile<vectors>(filled, depth, left, panel, step, add, out, ldc, last ? &finish : nullptr, i0, j);
+      return tile<vectors>(filled, depth, left, from, step, add, out, ldc, last ? &finish : nullptr, i0, j);
     }
     alignas(64) T part[rows * columns];
-    tile<vectors>(filled, depth, left, panel, step, false, part, columns, nullptr, 0, 0);
+    tile<vectors>(filled, depth, left, from, step, false, part, columns, nullptr, 0, 0);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];

@@ -190,36 +190,91 @@ void pool_convolution(LanesConvolution<T, Isa> convolution, bool filtered,
   });
 }
 
-// dy: the gradient of each window at the position that its code names, 0 elsewhere. sums: over each channel.
+// The gradient of the convolution from that of the pooled results and their codes: in each window at the
+// position that the code names, 0 elsewhere.
 template <class T, class Isa>
-[[gnu::always_inline]] inline void unpool_windows(const InterleavedPictures<T, Isa>& pooled,
-                                                  const std::uint8_t* codes,
-                                                  const InterleavedPictures<T, Isa>& dy, T* sums) {
-  using V = Vec<T, Isa>;
-  using Codes = typename PoolCodes<T, Isa>::Vector;
-  constexpr Index lanes = lanes_of<T, Isa>;
-  for (Index y = 0; y < dy.h; ++y) {
-    const Index pooled_w = y < 2 * pooled.h ? 2 * pooled.w : 0;
-    std::fill_n(dy.at(y, pooled_w), (dy.w - pooled_w) * dy.c * lanes, T(0));
-  }
-  PoolCodesReader<T, Isa> places(codes);
-  V totals[16] = {};  // conv_lanes_fits allows no more channels
-  each_window(
-      pooled.h, pooled.w, pooled.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
-        V gradient;
-        load<T, Isa>(pooled.at(py, px) + o * lanes, gradient);
-        Codes place;
-        places.get(place);
+class Unpooling {
+ public:
+  using Pictures = InterleavedPictures<T, Isa>;
+  Unpooling(const Pictures& pooled, const std::uint8_t* codes) : pooled_(pooled), places_(codes) {}
+
+  // As it lies.
+  [[gnu::always_inline]] void write(const Pictures& dy) {
+    for (Index y = 0; y < dy.h; ++y) {
+      const Index covered = y < 2 * pooled_.h ? 2 * pooled_.w : 0;
+      std::fill_n(dy.at(y, covered), (dy.w - covered) * dy.c * lanes, T(0));
+    }
+    each_window(
+        pooled_.h, pooled_.w, pooled_.c, [&](Index py, Index px, Index o) __attribute__((always_inline)) {
+          V here[4];
+          window(py, px, o, here);
 #pragma GCC unroll 4
-        for (unsigned k = 0; k < 4; ++k) {
-          const V here = place == k ? gradient : V{};
-          store<T, Isa>(here, dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
-        }
-        totals[o] += place < 4 ? gradient : V{};
-      });
-  for (Index o = 0; o < dy.c; ++o) {
-    for (Index i = 0; i < lanes; ++i) sums[o] += totals[o][i];
+          for (int k = 0; k < 4; ++k)
+            store<T, Isa>(here[k], dy.at(2 * py + k / 2, 2 * px + k % 2) + o * lanes);
+        });
   }
+
+  // Spread to the points of a filter along the lines, for the tiles from `first` on; all tiles in order.
+  [[gnu::always_inline]] void spread(Index first, const FilteredColumns<T, Isa>& dy) {
+    for (Index t = 0; t < dy.tiles; ++t) {
+      const Index px = 2 * (first + t), count = std::clamp<Index>(pooled_.w - px, 0, 2);
+      const Index covered = count > 0 ? 2 * pooled_.h : 0;
+      for (Index py = 0; 2 * py < covered; ++py) {
+        for (Index o = 0; o < dy.c; ++o) {
+          V left[4], right[4] = {};
+          window(py, px, o, left);
+          if (count > 1) window(py, px + 1, o, right);
+          const V above[] = {left[0], left[1], right[0], right[1]},
+                  below[] = {left[2], left[3], right[2], right[3]};
+          dy.put(t, 2 * py, o, above);
+          dy.put(t, 2 * py + 1, o, below);
+        }
+      }
+      dy.clear(t, covered);
+    }
+  }
+
+  // Adds the sum over each channel, when all has been read.
+  [[gnu::always_inline]] void add_sums(T* sums) const {
+    for (Index o = 0; o < pooled_.c; ++o) {
+      for (Index i = 0; i < lanes; ++i) sums[o] += totals_[o][i];
+    }
+  }
+
+ private:
+  using V = Vec<T, Isa>;
+  static constexpr Index lanes = lanes_of<T, Isa>;
+
+  // The four positions of the next window.
+  [[gnu::always_inline]] void window(Index py, Index px, Index o, V* here) {
+    V gradient;
+    load<T, Isa>(pooled_.at(py, px) + o * lanes, gradient);
+    typename PoolCodes<T, Isa>::Vector place;
+    places_.get(place);
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < 4; ++k) here[k] = place == k ? gradient : V{};
+    totals_[o] += place < 4 ? gradient : V{};
+  }
+
+  const Pictures& pooled_;
+  PoolCodesReader<T, Isa> places_;
+  V totals_[16] = {};  // conv_lanes_fits allows no more channels
+};
+
+// What add_weight_gradient_of_lanes() adds if it filters along the lines, without the gradient of the
+// convolution being written first; sums: over each channel.
+template <class T, class Isa>
+void add_weight_gradient_unpooled(const LanesWeightGradient<T, Isa>& plain,
+                                  const InterleavedPictures<T, Isa>& pooled, const std::uint8_t* codes,
+                                  T* sums) {
+  using Filtered = FilteredWeightGradient<T, Isa>;
+  Scratch<T> room(Filtered::room_for(plain));
+  CompiledFor<Isa>::run([&] {
+    Unpooling<T, Isa> unpooling(pooled, codes);
+    Filtered{plain, room.data()}([&](Index first, const FilteredColumns<T, Isa>& dy)
+                                     __attribute__((always_inline)) { unpooling.spread(first, dy); });
+    unpooling.add_sums(sums);
+  });
 }
 
 }  // namespace detail
@@ -258,27 +313,35 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
   const Index size = weight_totals(g, weights.filtered), blocks = (g.n + lanes - 1) / lanes,
               margin_x = LanesPlan::forward<T>(g).margin;
   const Index margin = dx ? std::max(data.margin, weights.margin) : weights.margin;
+  const bool written = dx || !weights.filtered;  // the gradient of the convolution, as it lies
   const auto taps = dx ? data.taps(detail::taps_backward(g, w), g) : std::vector<T>{};
   std::vector<T> sums(static_cast<std::size_t>(blocks * (size + g.o)), T(0));  // of weights, then of biases
   parallel_for(blocks, [&](Index block) {
     const Index first = block * lanes, count = std::min(lanes, g.n - first), results = p.oh * p.ow * g.o;
     T* sum = sums.data() + block * (size + g.o);
-    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin_x)), room_y(Pictures::room(g.oh, g.ow, g.o, margin)),
+    Scratch<T> room_x(Pictures::room(g.h, g.w, g.c, margin_x)),
+        room_y(written ? Pictures::room(g.oh, g.ow, g.o, margin) : 0),
         room_pooled(Pictures::room(p.oh, p.ow, g.o, 0)), registers(LanesWeightGradient<T, Isa>::room(g));
     const Pictures pictures{g.h, g.w, g.c, margin_x, room_x.data()},
         conv{g.oh, g.ow, g.o, margin, room_y.data()}, pooled{p.oh, p.ow, g.o, 0, room_pooled.data()},
         out{g.h, g.w, g.c, 0, room_x.data()};
+    const LanesWeightGradient<T, Isa> gradient{pictures,         conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w,
+                                               registers.data(), sum};
+    const std::uint8_t* places = codes + first * conv_pool_codes_of_picture(g, p);
     CompiledFor<Isa>::run([&] {
       pooled.interleave(dy + first * results, count);
-      for (Index yy = 0; yy < g.oh; ++yy) {
-        std::fill_n(conv.at(yy, -margin), margin * g.o * lanes, T(0));
-        std::fill_n(conv.at(yy, g.ow), margin * g.o * lanes, T(0));
-      }
-      detail::unpool_windows<T, Isa>(pooled, codes + first * conv_pool_codes_of_picture(g, p), conv, sum + size);
       pictures.interleave(x + first * g.h * g.w * g.c, count);
     });
-    add_weight_gradient_of_lanes<T, Isa>({pictures, conv, g.kh, g.kw, 1, 1, g.pad_h, g.pad_w, registers.data(), sum},
-                                         weights.filtered);
+    if constexpr (std::same_as<T, float>) {
+      if (!written) return detail::add_weight_gradient_unpooled(gradient, pooled, places, sum + size);
+    }
+    CompiledFor<Isa>::run([&] {
+      conv.clear_margins();
+      detail::Unpooling<T, Isa> unpooling(pooled, places);
+      unpooling.write(conv);
+      unpooling.add_sums(sum + size);
+    });
+    add_weight_gradient_of_lanes(gradient, weights.filtered);
     if (!dx) return;
     convolve_lanes<T, Isa>({conv, out, g.kh, g.kw, 1, 1, g.kh - 1 - g.pad_h, g.kw - 1 - g.pad_w, taps.data(), nullptr},
                            data.filtered);

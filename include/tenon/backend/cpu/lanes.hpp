@@ -22,15 +22,21 @@ struct InterleavedPictures {
   Index line() const { return (w + 2 * margin) * c * lanes; }
   T* at(Index y, Index x) const { return data + y * line() + (x + margin) * c * lanes; }
 
+  // The zero columns.
+  [[gnu::always_inline]] void clear_margins() const {
+    for (Index y = 0; y < h && margin > 0; ++y) {
+      std::fill_n(at(y, -margin), margin * c * lanes, T(0));
+      std::fill_n(at(y, w), margin * c * lanes, T(0));
+    }
+  }
+
   // From and to pictures (count,h,w,c); lanes without a picture are zero.
   [[gnu::always_inline]] void interleave(const T* pictures, Index count) const {
     const Index size = h * w * c;
     if (count < lanes) std::fill_n(data, h * line(), T(0));
-    for (Index y = 0; y < h; ++y) {
-      std::fill_n(at(y, -margin), margin * c * lanes, T(0));
-      std::fill_n(at(y, w), margin * c * lanes, T(0));
+    clear_margins();
+    for (Index y = 0; y < h; ++y)
       transpose_block<T, Isa>(pictures + y * w * c, size, count, w * c, at(y, 0), lanes);
-    }
   }
   [[gnu::always_inline]] void separate(Index count, T* pictures) const {
     const Index size = h * w * c;

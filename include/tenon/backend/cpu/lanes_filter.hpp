@@ -106,11 +106,8 @@ struct FilteredColumns {
   [[gnu::always_inline]] void make(const InterleavedPictures<T, Isa>& x, Index first,
                                    const Transform& transform) const {
     const Index apart = plane();
+    for (Index i = 0; i < LineFilter::points; ++i) point(i).clear_margins();
     for (Index t = 0; t < tiles; ++t) {
-      for (Index i = 0; i < LineFilter::points; ++i) {
-        std::fill_n(point(i).at(t, -margin), margin * c * lanes, T(0));
-        std::fill_n(point(i).at(t, h), margin * c * lanes, T(0));
-      }
       for (Index y = 0; y < h; ++y) {
         const T* from = x.at(y, first + t * LineFilter::outputs);
         T* to = point(0).at(t, y);
@@ -124,6 +121,21 @@ struct FilteredColumns {
         }
       }
     }
+  }
+
+  // Channel o of line y of a tile from the four outputs there …
+  [[gnu::always_inline]] void put(Index tile, Index y, Index o, const V* outputs) const {
+    V transformed[LineFilter::points];
+    LineFilter::spread(outputs, transformed);
+    T* to = point(0).at(tile, y) + o * lanes;
+    const Index apart = plane();
+#pragma GCC unroll 8
+    for (int k = 0; k < LineFilter::points; ++k) store<T, Isa>(transformed[k], to + k * apart);
+  }
+  // … and zeros from line y on.
+  [[gnu::always_inline]] void clear(Index tile, Index y) const {
+    for (Index i = 0; i < LineFilter::points; ++i)
+      std::fill_n(point(i).at(tile, y), (h - y) * c * lanes, T(0));
   }
 
  private:
@@ -249,6 +261,16 @@ struct FilteredWeightGradient {
   }
 
   [[gnu::always_inline]] void operator()() const {
+    (*this)([&](Index first, const Columns& out) __attribute__((always_inline)) {
+      out.template make<LineFilter::outputs>(of.dy, first * LineFilter::outputs,
+                                             [](const V* d, V* v) { LineFilter::spread(d, v); });
+    });
+  }
+
+  // The same with dy from spread(first, columns), the columns of the tiles from `first` on, all tiles in
+  // order.
+  template <class Spread>
+  [[gnu::always_inline]] void operator()(const Spread& spread) const {
     const auto &x = of.x, &dy = of.dy;
     const Index tiles = LineFilter::tiles(dy.w), some = tiles_at_once(of), size = of.kh * x.c * dy.c;
     for (Index first = 0; first < tiles; first += some) {
@@ -257,7 +279,7 @@ struct FilteredWeightGradient {
       const Columns out{count, dy.h, dy.c, 0, room + Columns::room(count, x.h, x.c, of.pad_h)};
       in.template make<LineFilter::points>(x, x0 - of.pad_w,
                                            [](const V* d, V* v) { LineFilter::input(d, v); });
-      out.template make<LineFilter::outputs>(dy, x0, [](const V* d, V* v) { LineFilter::spread(d, v); });
+      spread(first, out);
       for (Index i = 0; i < LineFilter::points; ++i) {
         LanesWeightGradient<T, Isa>{in.point(i), out.point(i),        1, of.kh, 1, 1, 0, of.pad_h,
                                     of.sums,     of.totals + i * size}();

@@ -85,7 +85,7 @@ run_ctest() {
   local name=$1 folder=$2 log status p f s
   log=$(log_of "$name")
   shift 2
-  ctest --test-dir "$folder" -V --timeout 1800 "$@" >"$log" 2>&1
+  ctest --test-dir "$folder" -V -j "$jobs" --timeout 1800 "$@" >"$log" 2>&1
   status=$?
   read -r p f s < <(tally "$log")
   if ((status != 0 && f == 0)); then f=1; fi
@@ -145,12 +145,23 @@ if check "build, g++" configure_and_build release all; then run_ctest "tests, g+
 if [[ $quick == yes ]]; then finish; fi
 
 # ---- clang, with the sanitizers: one build serves both ------------------------------------------------------
+system_flags=(-isystem /usr/include/eigen3)
+read -ra cairo_flags < <(pkg-config --cflags-only-I cairo | sed 's/-I/-isystem /g')
+system_flags+=("${cairo_flags[@]}")
+# Not run under sanitizers, so only read: that takes a quarter of the time.
+read_programs() {
+  printf '%s\n' examples/*/*.cpp bench/*.cpp |
+    xargs -P "$jobs" -I '{}' clang++ -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
+      -Werror -I include "${system_flags[@]}" '{}'
+}
 sanitized() {
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
   export LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0
   ctest --test-dir "$build/$1" -j "$jobs" --output-on-failure --timeout 1800 -L "^$2\$"
 }
+options=(-DTENON_BUILD_EXAMPLES=OFF -DTENON_BUILD_BENCH=OFF)
 if command -v clang++ >/dev/null; then
+  check "programs and benchmarks, clang++" read_programs
   if check "build, clang++ and sanitizers" configure_and_build asan-clang all; then
     check "doctest cases under address and undefined-behaviour sanitizers" sanitized asan-clang doctest
     if compgen -G 'tests/fuzz/*.cpp' >/dev/null; then
@@ -168,16 +179,14 @@ else
 fi
 
 # ---- The headers, one by one --------------------------------------------------------------------------------
-system_flags=(-isystem /usr/include/eigen3)
-read -ra cairo_flags < <(pkg-config --cflags-only-I cairo | sed 's/-I/-isystem /g')
-system_flags+=("${cairo_flags[@]}")
+reader=$(command -v clang++ || echo g++)  # clang is the faster
 nvcc=$(command -v nvcc || compgen -G '/usr/local/cuda/bin/nvcc')
 cuda_include=$(dirname "$(dirname "$(readlink -f "${nvcc:-/usr/bin/none}")")")/include
 cudnn=$(compgen -G "$cuda_include/cudnn.h" || compgen -G '/usr/include/cudnn.h' ||
   compgen -G '/usr/local/include/cudnn.h')
 
 check_headers() {
-  printf '%s\n' "$@" | xargs -P "$jobs" -I '{}' bash tests/check_header.sh '{}' "${system_flags[@]}"
+  printf '%s\n' "$@" | CXX=$reader xargs -P "$jobs" -I '{}' bash tests/check_header.sh '{}' "${system_flags[@]}"
 }
 mapfile -t cpu_headers < <(cd include && find tenon -name '*.hpp' ! -path '*/cuda/*' ! -name cuda.hpp | sort)
 mapfile -t cuda_headers < <(cd include && find tenon \( -path '*/cuda/*' -o -name cuda.hpp \) -name '*.hpp' | sort)

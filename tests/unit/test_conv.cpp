@@ -1,6 +1,7 @@
 // Convolution as matrix multiplication against its plain loops.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "tenon/autograd/conv.hpp"
 #include "threads_scope.hpp"
 
@@ -59,12 +60,12 @@ void compare(const Conv2dGeometry& g, Rng& rng, double tolerance) {
 
 TEST_CASE("conv2d: 150 random geometries in double") {
   Rng rng(1);
-  for (int i = 0; i < 150; ++i) compare<double>(random_geometry(rng), rng, 1e-13);
+  for (int i = 0; i < testing::rounds(150); ++i) compare<double>(random_geometry(rng), rng, 1e-13);
 }
 
 TEST_CASE("conv2d: 150 random geometries in float") {
   Rng rng(2);
-  for (int i = 0; i < 150; ++i) compare<float>(random_geometry(rng), rng, 2e-5);
+  for (int i = 0; i < testing::rounds(150); ++i) compare<float>(random_geometry(rng), rng, 2e-5);
 }
 
 TEST_CASE("conv2d: products with patches, on every instruction set") {

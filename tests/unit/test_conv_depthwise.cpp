@@ -3,6 +3,7 @@
 
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "tenon/autograd/conv.hpp"
 #include "threads_scope.hpp"
 
@@ -55,7 +56,7 @@ void compare(const Conv2dGeometry& g, Rng& rng, double tolerance) {
 
 TEST_CASE("depthwise convolution: 150 random geometries on every instruction set") {
   Rng rng(1);
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < testing::rounds(150); ++i) {
     const auto g = random_geometry(rng);
     compare<float>(g, rng, 1e-5);
     compare<double>(g, rng, 1e-13);

@@ -2,6 +2,7 @@
 // other: every algorithm, the gradients, and the layers that models put together.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "tenon/nn/nn.hpp"
 #include "threads_scope.hpp"
 
@@ -117,7 +118,7 @@ TEST_CASE("fused convolution: every algorithm adds and rectifies what it would g
 
 TEST_CASE("fused convolution: Winograd's output transform adds and rectifies") {
   Rng rng(2);
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < testing::rounds(40); ++i) {
     const auto g = winograd_geometry(rng);
     const auto in = random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
@@ -149,7 +150,7 @@ TEST_CASE("fused convolution: a NaN in the residual stays, in every algorithm") 
 TEST_CASE("fused convolution: result and gradients are those of the three operations") {
   Rng rng(4);
   double largest = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < testing::rounds(40); ++i) {
     const auto g = random_geometry(rng);
     const auto in = random_operands<double>(g, rng);
     const auto residual = Tensor<double>::uniform(in.dy.shape(), rng, -1, 1);
@@ -244,7 +245,7 @@ TEST_CASE("fused convolution: the statistics are those of the result, and do not
 
 TEST_CASE("fused convolution: a residual that is handed over becomes the result; one that is not stays as it is") {
   Rng rng(15);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::rounds(60); ++i) {
     auto g = i % 3 ? random_geometry(rng) : winograd_geometry(rng);
     if (i % 3 == 2) {  // a plain product, also of more terms than one block has
       g.kh = g.kw = g.stride_h = g.stride_w = 1, g.pad_h = g.pad_w = 0, g.groups = 1;
@@ -347,7 +348,7 @@ TEST_CASE(
 
 TEST_CASE("convolution: kept weights give the same bits, for every extent that meets them") {
   Rng rng(4);
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < testing::rounds(40); ++i) {
     auto g = i % 2 ? winograd_geometry(rng) : random_geometry(rng);
     Derived forms;
     auto in = random_operands<float>(g, rng);
@@ -381,7 +382,7 @@ TEST_CASE("convolution: kept weights give the same bits on every instruction set
       CHECK_MESSAGE(testing::same_bits(kept, plain), name, " call ", call);
     }
   };
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < testing::rounds(20); ++i) {
     auto g = i % 2 ? winograd_geometry(rng) : random_geometry(rng);
     if (i % 4 == 0)  // several blocks of terms, and columns that do not fill a panel
       g = {.n = 2, .h = 6, .w = 7, .c = 60 + i, .o = 70 * (1 + i / 4), .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
@@ -404,7 +405,7 @@ TEST_CASE("convolution: kept weights give the same bits on every instruction set
 
 TEST_CASE("convolution: the gradient of the data is added to what other users of x have added, to the bit") {
   Rng rng(5);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::rounds(60); ++i) {
     auto g = i % 3 ? random_geometry(rng) : winograd_geometry(rng);
     if (i % 3 == 2) {  // a plain product
       g.kh = g.kw = g.stride_h = g.stride_w = 1, g.pad_h = g.pad_w = 0, g.groups = 1;

@@ -2,6 +2,7 @@
 // against the three operations one after the other.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "tenon/autograd/conv_pool.hpp"
 #include "threads_scope.hpp"
 
@@ -66,7 +67,7 @@ struct Layer {
 
 TEST_CASE("pictures in lanes: 60 random geometries on every instruction set") {
   Rng rng(1);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::rounds(60); ++i) {
     const auto g = random_geometry(rng);
     testing::each_isa([&](auto isa, const char* name) {
       compare<float, decltype(isa)>(g, rng, 1e-5, name);

@@ -2,6 +2,7 @@
 // the plain loops, with the rounding error bounded.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "tenon/backend/cpu/conv_lanes.hpp"
 
 using namespace tenon;
@@ -68,7 +69,7 @@ TEST_CASE("line filter: transforms along one axis") {
 TEST_CASE("line filter: 40 random geometries on every instruction set, against double") {
   Rng rng(2);
   int data_filtered = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < testing::rounds(40); ++i) {
     const auto g = random_geometry(rng);
     data_filtered += cpu::LanesPlan::backward_data<float>(g).filtered;
     const auto in = testing::random_operands<double>(g, rng);

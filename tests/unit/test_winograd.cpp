@@ -1,6 +1,7 @@
 // Winograd's convolution against the plain loops in double, on every instruction set: how large its error is.
 #include "conv_cases.hpp"
 #include "each_isa.hpp"
+#include "sanitized.hpp"
 #include "threads_scope.hpp"
 
 using namespace tenon;
@@ -80,7 +81,7 @@ void compare(const Conv2dGeometry& g, const ConvOperands<float>& in, double boun
 
 TEST_CASE("Winograd: 100 random geometries within 2e-6 for F(2,3) and 2e-5 for F(4,3)") {
   Rng rng(1);
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < testing::rounds(100); ++i) {
     const auto g = random_geometry(rng);
     const auto in = random_operands<float>(g, rng);
     testing::each_isa([&](auto isa, const char* name) {
@@ -145,7 +146,7 @@ TEST_CASE("Winograd's transforms along one axis, for each number of steps") {
 
 TEST_CASE("Winograd with stride 2: 60 random geometries within 1e-5") {
   Rng rng(5);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < testing::rounds(60); ++i) {
     const auto g = strided(1 + rng.below(3), 1 + rng.below(20), 1 + rng.below(20), 16 * (1 + rng.below(4)),
                            16 * (1 + rng.below(4)));
     const auto in = random_operands<float>(g, rng);
@@ -185,7 +186,9 @@ TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
   }
 }
 
-TEST_CASE("Winograd: layers of real networks, where more channels are summed") {
+// Under sanitizers it would take minutes, and show no more than the random ones.
+TEST_CASE("Winograd: layers of real networks, where more channels are summed" *
+          doctest::skip(testing::sanitized)) {
   Rng rng(2);
   for (const auto& g : {geometry(4, 32, 32, 16, 16, 1, 1), geometry(1, 28, 28, 128, 128, 1, 1),
                         geometry(2, 7, 7, 256, 512, 1, 1)}) {

@@ -205,9 +205,9 @@ done
 
 # ---- CUDA: compiles and links anywhere; runs where there is a GPU -------------------------------------------
 if [[ -n $nvcc && -n $cudnn ]]; then
-  targets=(tenon_cuda programs)
+  targets=(tenon_cuda cifar)  # the program that can use it
   compgen -G 'tests/parity/*.cpp' >/dev/null && targets+=(parity_tests)
-  options=(-DCMAKE_CXX_FLAGS_RELEASE=-O0)  # nothing here is timed
+  options=(-DCMAKE_CXX_FLAGS_RELEASE=-O0)  # nothing here is timed, and kernels must compile unoptimised too
   if check "build, CUDA" configure_and_build cuda "${targets[@]}"; then
     if [[ ${#targets[@]} == 3 ]]; then run_ctest "CPU-GPU parity" "$build/cuda" -R '^parity$'; fi
   fi

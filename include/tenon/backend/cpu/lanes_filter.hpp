@@ -116,8 +116,7 @@ struct FilteredColumns {
 #pragma GCC unroll 8
           for (int k = 0; k < Inputs; ++k) load<T, Isa>(from + k * c * lanes + i, values[k]);
           transform(values, transformed);
-#pragma GCC unroll 8
-          for (int k = 0; k < LineFilter::points; ++k) store<T, Isa>(transformed[k], to + k * apart + i);
+          to_points(transformed, to + i, apart);
         }
       }
     }
@@ -127,10 +126,7 @@ struct FilteredColumns {
   [[gnu::always_inline]] void put(Index tile, Index y, Index o, const V* outputs) const {
     V transformed[LineFilter::points];
     LineFilter::spread(outputs, transformed);
-    T* to = point(0).at(tile, y) + o * lanes;
-    const Index apart = plane();
-#pragma GCC unroll 8
-    for (int k = 0; k < LineFilter::points; ++k) store<T, Isa>(transformed[k], to + k * apart);
+    to_points(transformed, point(0).at(tile, y) + o * lanes, plane());
   }
   // … and zeros from line y on.
   [[gnu::always_inline]] void clear(Index tile, Index y) const {
@@ -140,6 +136,11 @@ struct FilteredColumns {
 
  private:
   Index plane() const { return InterleavedPictures<T, Isa>::room(tiles, h, c, margin); }
+
+  [[gnu::always_inline]] static void to_points(const V* values, T* first, Index apart) {
+#pragma GCC unroll 8
+    for (int k = 0; k < LineFilter::points; ++k) store<T, Isa>(values[k], first + k * apart);
+  }
 };
 
 // taps[point][ky][c][o] from [ky][kx][c][o], `pairs` of channels.

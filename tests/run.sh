@@ -108,7 +108,7 @@ finish() {
 # ---- Setting up ---------------------------------------------------------------------------------------------
 wanted=(g++ cmake ninja-build pkg-config python3 doctest-dev libeigen3-dev libstb-dev libcli11-dev
   nlohmann-json3-dev libcairo2-dev fonts-dejavu-core zlib1g-dev)
-[[ $quick == no ]] && wanted+=(clang libclang-rt-dev)
+[[ $quick == no ]] && wanted+=(clang libclang-rt-dev libbenchmark-dev)
 
 set_up() {
   local missing=() package root=()
@@ -141,7 +141,8 @@ configure_and_build() {
 }
 
 # ---- The optimised build and its tests ----------------------------------------------------------------------
-if check "build, g++" configure_and_build release all; then run_ctest "tests, g++" "$build/release"; fi
+# Benchmarks are not run here, so clang reads them below.
+if check "build, g++" configure_and_build release examples/all tests/all; then run_ctest "tests, g++" "$build/release"; fi
 if [[ $quick == yes ]]; then finish; fi
 
 # ---- clang, with the sanitizers: one build serves both ------------------------------------------------------

@@ -27,7 +27,8 @@ inline fs::path find_pictures(const fs::path& root) {
 }
 
 // FileError if the networks cannot be trained on these.
-inline void check_pictures(const tenon::data::ImageDataset& set, const fs::path& folder, tenon::data::ValidateOptions o) {
+inline void check_pictures(const tenon::data::ImageDataset& set, const fs::path& folder,
+                           tenon::data::ValidateOptions o) {
   using namespace tenon;
   data::validate(set, folder.string(), o);
   require<FileError>(set.images.size(1) == 32 && set.images.size(2) == 32, folder.string(), ": pictures of ",
@@ -54,7 +55,8 @@ inline Pictures load_pictures(const CommonOptions& common) {
     data::validate(pictures.train, folder.string(), {.every_class = true, .labelled = true});
     return pictures;
   }
-  data::AnnotatedFolderOptions options{.classes = 10, .class_names = {data::cifar10_classes.begin(), data::cifar10_classes.end()}};
+  data::AnnotatedFolderOptions options{.classes = 10,
+                                       .class_names = {data::cifar10_classes.begin(), data::cifar10_classes.end()}};
   Pictures pictures{data::read_annotated_folder(folder / "train", options),
                     data::read_annotated_folder(folder / "val", options), folder.string()};
   check_pictures(pictures.train, folder / "train", {.every_class = true, .labelled = true});

@@ -51,9 +51,12 @@ inline tenon::Schedule make_schedule(const TrainingOptions& o, tenon::Index step
   if (o.schedule == "cosine") return CosineLr({.lr = o.lr, .steps = steps});
   if (o.schedule == "onecycle") return OneCycle({.max_lr = o.lr, .steps = steps});
   if (o.schedule == "step") return StepLr({.lr = o.lr, .every = std::max<Index>(1, steps / 3), .gamma = 0.1});
-  if (o.schedule == "multistep") return MultiStepLr({.lr = o.lr, .milestones = {steps / 2, steps * 3 / 4}, .gamma = 0.1});
+  if (o.schedule == "multistep")
+    return MultiStepLr({.lr = o.lr, .milestones = {steps / 2, steps * 3 / 4}, .gamma = 0.1});
   if (o.schedule == "exponential") {
-    return [o, steps_per_epoch](Index step) { return o.lr * std::pow(0.9, static_cast<double>(step / steps_per_epoch)); };
+    return [o, steps_per_epoch](Index step) {
+      return o.lr * std::pow(0.9, static_cast<double>(step / steps_per_epoch));
+    };
   }
   return [lr = o.lr](Index) { return lr; };
 }
@@ -65,9 +68,11 @@ Outcome train_model(const std::string& model, const Pictures& pictures, const Tr
   using namespace tenon;
   using data::compose;
   const auto normalise = data::Normalize::cifar10();
-  const auto transform = o.augment ? compose<float>(data::RandomHorizontalFlip{}, data::RandomCrop{.size = 32, .padding = 4}, normalise)
-                                   : compose<float>(normalise);
-  data::DataLoader<float> loader(pictures.train, {.batch_size = o.batch, .shuffle = true, .workers = 1, .seed = common.seed}, transform);
+  const auto transform =
+      o.augment ? compose<float>(data::RandomHorizontalFlip{}, data::RandomCrop{.size = 32, .padding = 4}, normalise)
+                : compose<float>(normalise);
+  data::DataLoader<float> loader(
+      pictures.train, {.batch_size = o.batch, .shuffle = true, .workers = 1, .seed = common.seed}, transform);
   data::DataLoader<float> validation(pictures.val, {.batch_size = 256, .workers = 1}, compose<float>(normalise));
 
   Outcome outcome;

@@ -19,7 +19,8 @@ void with_device(const std::string& name, Run&& run) {
   tenon::cuda::require_device();
   run(tenon::Cuda{});
 #else
-  tenon::fail<tenon::DeviceError>("--device ", name, ": this program was built without CUDA; configure with -DTENON_CUDA=ON");
+  tenon::fail<tenon::DeviceError>("--device ", name,
+                                  ": this program was built without CUDA; configure with -DTENON_CUDA=ON");
 #endif
 }
 

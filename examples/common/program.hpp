@@ -31,11 +31,15 @@ inline std::string whole_number(const std::string& argument) {
 inline void add_common_options(CLI::App& app, CommonOptions& o) {
   app.add_option("--data", o.data, "Folder with the pictures (default: $TENON_DATA, else a synthetic set)");
   app.add_option("--out", o.out, "Folder for results, plots and report")->capture_default_str();
-  app.add_option("--device", o.device, "Where to compute")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+  app.add_option("--device", o.device, "Where to compute")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Start of all random numbers; the same seed gives the same run")
       ->check(whole_number, "UINT64")
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "Processor threads (0: all)")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_option("--threads", o.threads, "Processor threads (0: all)")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
 }
 
 // Seconds since the program began to work.

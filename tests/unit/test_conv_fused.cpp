@@ -207,10 +207,10 @@ TEST_CASE("fused convolution: the statistics are those of the result, and do not
     double offset;  // of the bias: a mean far from 0 must lose no digits
   };
   for (const Layer& l : {Layer{2, 30, 16, 48, 3, 1, 0}, Layer{3, 29, 64, 64, 3, 1, 500}, Layer{1, 5, 32, 16, 3, 1, 0},
-                         Layer{3, 30, 24, 70, 1, 1, -300}, Layer{2, 40, 600, 40, 1, 1, 0}, Layer{2, 57, 70, 130, 3, 2, 40},
-                         Layer{5, 20, 3, 8, 3, 1, 3}, Layer{1, 64, 30, 3, 1, 1, 9}, Layer{2, 7, 8, 8, 1, 1, 0},
-                         Layer{2, 50, 128, 20, 1, 2, 7}, Layer{19, 14, 128, 64, 3, 1, 5}, Layer{16, 14, 64, 64, 3, 2, 5},
-                         Layer{2, 57, 64, 32, 3, 2, 40}}) {
+                         Layer{3, 30, 24, 70, 1, 1, -300}, Layer{2, 40, 600, 40, 1, 1, 0},
+                         Layer{2, 57, 70, 130, 3, 2, 40}, Layer{5, 20, 3, 8, 3, 1, 3}, Layer{1, 64, 30, 3, 1, 1, 9},
+                         Layer{2, 7, 8, 8, 1, 1, 0}, Layer{2, 50, 128, 20, 1, 2, 7}, Layer{19, 14, 128, 64, 3, 1, 5},
+                         Layer{16, 14, 64, 64, 3, 2, 5}, Layer{2, 57, 64, 32, 3, 2, 40}}) {
     const Var<float> x(Tensor<float>::normal({l.n, l.side, l.side, l.in}, rng));
     const Var<float> w(Tensor<float>::normal({l.out, l.kernel, l.kernel, l.in}, rng) * 0.05);
     const Var<float> b(Tensor<float>::normal({l.out}, rng) + static_cast<float>(l.offset));

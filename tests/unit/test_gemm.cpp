@@ -14,7 +14,8 @@ template <class T>
 void compare(double tolerance) {
   Rng rng(1);
   // m, n, k. Of the last eight four are read in place, over several panels and depths, or have rows 4 KB apart, and
-  // four are copied where they are transposed or far apart; the four before them are dot products where B is transposed.
+  // four are copied where they are transposed or far apart; the four before them are dot products where B is
+  // transposed.
   const std::vector<std::array<Index, 3>> sizes{
       {1, 1, 1},     {1, 33, 7},     {15, 1, 300},    {14, 32, 256}, {13, 31, 255},
       {29, 65, 257}, {113, 17, 5},   {7, 530, 40},    {5, 6, 0},     {120, 260, 513},
@@ -74,7 +75,8 @@ TEST_CASE("gemm: batches, with repeated operands") {
 
 TEST_CASE("gemm: the same bits with one and with two threads") {
   Rng rng(3);
-  for (const auto& [m, n, k] : {std::array<Index, 3>{257, 301, 600}, {31, 1100, 300}, {700, 33, 515}, {64, 1088, 600}}) {
+  for (const auto& [m, n, k] :
+       {std::array<Index, 3>{257, 301, 600}, {31, 1100, 300}, {700, 33, 515}, {64, 1088, 600}}) {
     const auto a = Tensor<float>::uniform({m, k}, rng, -1, 1), b = Tensor<float>::uniform({k, n}, rng, -1, 1);
     const auto product = [&, m = m, n = n, k = k](int threads) {
       const testing::ThreadScope scope(threads);

@@ -168,8 +168,8 @@ TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
   CHECK(products(cpu::WinogradStrided4{}, 7, true) == 16 * 16);
   CHECK(products(cpu::WinogradStrided4::Data{}, 28, true) == 32 * 32);
   CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 14, 14, 128).units() == 8);         // pictures
-  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(1, 14, 14, 128).units() == 16);        // tiles: groups would be half empty
-  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 30, 30, 48).units() == 8 * 8 * 8);  // a picture is too large for a block
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(1, 14, 14, 128).units() == 16);  // tiles: groups would be half empty
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 30, 30, 48).units() == 8 * 8 * 8);  // pictures larger than a block
 
   Rng rng(6);
   for (const Index side : {3, 5, 6, 7, 9, 10, 11, 13, 14}) {  // with 17 pictures several blocks, the last one smaller

@@ -96,11 +96,12 @@ Tensor<T, D> conv2d_forward(const Conv2dGeometry& g, bool keep, const Tensor<T, 
     auto* forms = keep ? weight.derived() : nullptr;
     if (after.statistics) {
       *after.statistics = {Tensor<T, D>({g.o}), Tensor<T, D>({g.o})};
-      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms, {.bias = bias, .residual = more, .relu = after.relu},
-                                 y.data(), after.statistics->mean.data(), after.statistics->variance.data());
+      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms,
+                                 {.bias = bias, .residual = more, .relu = after.relu}, y.data(),
+                                 after.statistics->mean.data(), after.statistics->variance.data());
     } else {
-      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms, {.bias = bias, .residual = more, .relu = after.relu},
-                                 y.data());
+      Backend<D>::conv2d_forward(g, x.data(), weight.data(), forms,
+                                 {.bias = bias, .residual = more, .relu = after.relu}, y.data());
     }
   } else {
     Backend<D>::conv2d_forward(g, x.data(), weight.data(), bias, y.data());

@@ -31,7 +31,8 @@ struct GradCheckReport {
 // `op` maps a vector of Vars to one Var and must be the same function at every call. Inputs should keep away
 // from kinks (relu at 0, ties of a maximum) by more than the step.
 template <class Op>
-GradCheckReport grad_check(const Op& op, const std::vector<Tensor<double>>& inputs, const GradCheckOptions& options = {}) {
+GradCheckReport grad_check(const Op& op, const std::vector<Tensor<double>>& inputs,
+                           const GradCheckOptions& options = {}) {
   Rng rng(options.seed);
   GradCheckReport report;
   const auto failed = [&](std::string message) {

@@ -187,7 +187,8 @@ class Var {
     while (!order.empty()) {  // last recorded first: a node runs when all its users have
       const std::shared_ptr<detail::Node> current = std::move(order.back());
       order.pop_back();
-      require<ValueError>(!current->used, "backward: part of this graph was already used; pass retain_graph the first time");
+      require<ValueError>(!current->used,
+                          "backward: part of this graph was already used; pass retain_graph the first time");
       if (!current->step) continue;  // a leaf keeps its gradient
       if (current->has_grad()) current->step();
       current->drop_grad();

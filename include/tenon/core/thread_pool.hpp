@@ -54,7 +54,8 @@ class ThreadPool {
     backwards_ = backwards;
     helpers_ = threads - 1;
     failure_ = nullptr;
-    if (sections_.size() < static_cast<std::size_t>(threads)) sections_ = std::vector<Section>(static_cast<std::size_t>(threads));
+    if (sections_.size() < static_cast<std::size_t>(threads))
+      sections_ = std::vector<Section>(static_cast<std::size_t>(threads));
     section_count_ = static_cast<std::size_t>(threads);
     for (int t = 0; t < threads; ++t) {
       Section& section = sections_[static_cast<std::size_t>(t)];
@@ -84,7 +85,8 @@ class ThreadPool {
 
   void start_threads(int wanted) {
     while (static_cast<int>(threads_.size()) < wanted) {
-      threads_.emplace_back([this, id = static_cast<int>(threads_.size()), seen = generation_.load()] { serve(id, seen); });
+      threads_.emplace_back(
+          [this, id = static_cast<int>(threads_.size()), seen = generation_.load()] { serve(id, seen); });
     }
   }
 

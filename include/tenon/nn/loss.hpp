@@ -44,7 +44,8 @@ inline void check_smoothing(double share) {
 template <class T, class D>
 Tensor<T, D> label_distribution(const Labels& labels, Index classes, double smoothing = 0) {
   detail::check_smoothing(smoothing);
-  auto target = Tensor<T, Cpu>::full({labels.numel(), classes}, static_cast<T>(smoothing / static_cast<double>(classes)));
+  auto target =
+      Tensor<T, Cpu>::full({labels.numel(), classes}, static_cast<T>(smoothing / static_cast<double>(classes)));
   for (Index i = 0; i < labels.numel(); ++i) {
     const std::int32_t label = labels.data()[i];
     require<ValueError>(label >= 0 && label < classes, "label ", label, " of sample ", i, " is out of range for ",

@@ -27,7 +27,8 @@ struct FirstTypes<M, Ms...> {
 // The parts are called 0, 1, 2, … as in PyTorch. get<I>() is the I-th.
 template <class... Ms>
 class Sequential : public detail::FirstTypes<Ms...> {
-  static_assert((Module<Ms> && ...), "tenon: Sequential takes modules; a function goes in as a struct with parts(visit)");
+  static_assert((Module<Ms> && ...),
+                "tenon: Sequential takes modules; a function goes in as a struct with parts(visit)");
 
  public:
   explicit Sequential(Ms... modules) : modules_(std::move(modules)...) {}

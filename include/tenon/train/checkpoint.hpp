@@ -85,7 +85,8 @@ io::Json load_checkpoint(const std::filesystem::path& path, Model& model, Optimi
   const auto file = io::SafeTensors::load(path);
   const auto meta = [&](const char* key) {
     const auto found = file.metadata().find(key);
-    require<FileError>(found != file.metadata().end(), path.string(), ": not a checkpoint: no '", key, "' in its metadata");
+    require<FileError>(found != file.metadata().end(), path.string(), ": not a checkpoint: no '", key,
+                       "' in its metadata");
     return found->second;
   };
   require<FileError>(meta("format") == detail::checkpoint_format, path.string(), ": checkpoint format ",
@@ -117,7 +118,8 @@ io::Json load_checkpoint(const std::filesystem::path& path, Model& model, Optimi
     }
   });
   require<FileError>(unused.empty(), path.string(), ": the model has no ",
-                     unused.empty() ? "" : io::Json(*unused.begin()).dump().substr(0, 80), "; is it from another model?");
+                     unused.empty() ? "" : io::Json(*unused.begin()).dump().substr(0, 80),
+                     "; is it from another model?");
   if (accept) accept(run);
   for (const auto& write : writes) write();
   return run;

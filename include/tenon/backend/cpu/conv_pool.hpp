@@ -100,8 +100,8 @@ void conv_pool_backward_on(const Conv2dGeometry& g, const Pool2dGeometry& p, con
   if (dbias) std::copy_n(total + size, g.o, dbias);
 }
 
-// Where nothing is kept for a gradient: y (n,oh,ow,o) of `p` is the largest value in each window of relu(conv(x) + bias);
-// bias (o) may be null.
+// Where nothing is kept for a gradient: y (n,oh,ow,o) of `p` is the largest value in each window of relu(conv(x) +
+// bias); bias (o) may be null.
 template <class T>
 void conv2d_relu_max_pool2d(const Conv2dGeometry& g, const Pool2dGeometry& p, const T* x, ConvWeights<T> w,
                             const T* bias, T* y) {

@@ -81,7 +81,7 @@ void max_pool_forward(const Pool2dGeometry& g, const T* x, T* y, I* index = null
               auto where = L::ints(start);
               const auto look = [&](Index tap) {
                 const auto value = L::load(x + (corner + offset[tap] + i));
-                if constexpr (std::is_void_v<I>) {  // NaN is noted beside the maximum: the next value does not wait for it
+                if constexpr (std::is_void_v<I>) {  // NaN is noted beside the maximum, and nothing waits for it
                   best = value > best ? value : best;
                   nan = value != value ? value : nan;
                 } else {

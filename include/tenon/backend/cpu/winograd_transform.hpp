@@ -211,8 +211,8 @@ template <int From, int To, class V, class Line>
       });
 }
 
-// As above, in few instructions and with a line of its own for each direction. read(y, x, V&) gives a value, write(y, x,
-// const V&) takes one.
+// As above, in few instructions and with a line of its own for each direction. read(y, x, V&) gives a value, write(y,
+// x, const V&) takes one.
 template <int From, int To, class V, class Read, class Down, class Across, class Write>
 [[gnu::always_inline]] inline void apply_short(const Read& read, const Down& down, const Across& across,
                                                const Write& write) {

@@ -35,7 +35,8 @@ class WinogradWeightGradient {
     const Index size = g_.o * 9 * g_.c;
     const Index units = tiles_.units(), some = most / tiles_.tiles_per_unit();
     const Index fit = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
-    const Index pieces = static_cast<Index>(std::bit_floor(static_cast<std::size_t>(fit)));  // even shares for 2, 4, 8 … threads
+    // Even shares for 2, 4, 8 … threads.
+    const Index pieces = static_cast<Index>(std::bit_floor(static_cast<std::size_t>(fit)));
     Scratch<T> others((pieces - 1) * size);
     const auto run_piece = [&](Index piece) {
       const Index first = units * piece / pieces, count = units * (piece + 1) / pieces - first;

@@ -167,7 +167,7 @@ TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
   CHECK(products(cpu::WinogradStrided4{}, 14, true) == 32 * 32);  // three of nine, and one of five
   CHECK(products(cpu::WinogradStrided4{}, 7, true) == 16 * 16);
   CHECK(products(cpu::WinogradStrided4::Data{}, 28, true) == 32 * 32);
-  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 14, 14, 128).units() == 8);         // pictures
+  CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 14, 14, 128).units() == 8);  // pictures
   CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(1, 14, 14, 128).units() == 16);  // tiles: groups would be half empty
   CHECK(cpu::winograd_tiles<cpu::Winograd4, 8>(8, 30, 30, 48).units() == 8 * 8 * 8);  // pictures larger than a block
 

@@ -103,50 +103,69 @@ struct BlockedProduct {
     if constexpr (gathers) {
       if (finish.moments) finish.moments->start(g.m, together() * rows);
     }
-    // Few rows and many columns: a thread takes whole stripes. Otherwise the threads share one after the
-    // other.
-    const Index threads = available_threads();
-    if (threads > 1 && g.m < 256 * threads && g.n >= 4 * threads * columns && g.m * g.n * g.k > 300000) {
-      const Index wanted = std::min(widest, g.n / (4 * threads));
-      const Index width = std::max<Index>(1, wanted / columns) * columns;
-      parallel_for((g.n + width - 1) / width,
-                   [&](Index s) { stripe(s * width, std::min(width, g.n - s * width)); });
-    } else {
-      for (Index j0 = 0; j0 < g.n; j0 += widest) stripe(j0, std::min(widest, g.n - j0));
-    }
+    const Pieces cut = pieces();
+    const Index strips = (g.m + rows - 1) / rows, units = (strips + together() - 1) / together();
+    parallel_for((g.n + cut.width - 1) / cut.width * cut.parts, [&](Index piece) {
+      const Index part = piece % cut.parts, from = piece / cut.parts * cut.width,
+                  to = std::min(g.n, from + cut.width);
+      const Index begin = part * units / cut.parts * together(),
+                  end = std::min(strips, (part + 1) * units / cut.parts * together());
+      for (Index j0 = from; j0 < to; j0 += widest) stripe(j0, std::min(widest, to - j0), begin, end);
+    });
   }
 
  private:
-  // Columns [j0, j0 + width) of C, which are few enough for a block.
-  void stripe(Index j0, Index width) const {
+  // How threads share C: stripes of `width` columns, each in `parts` parts of its rows. In one piece where they share
+  // the strips of each block instead, which they do where nothing has to be copied.
+  struct Pieces {
+    Index width, parts = 1;
+  };
+  Pieces pieces() const {
+    const Index threads = g.m * g.n * g.k > 300000 ? available_threads() : 1;
+    const bool copy = copies() || packs();
+    const auto stripes = [&](Index count) { return (g.n + count * columns - 1) / (count * columns) * columns; };
+    const auto parts = [&](Index rows_each) { return std::clamp<Index>(rows_each / 1536, 1, 4); };
+    if (threads == 1) return {std::max<Index>(1, g.n)};
+    if (copy && g.n >= threads * widest)
+      return {stripes((g.n + threads * widest - 1) / (threads * widest) * threads), parts(g.m)};
+    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(widest, stripes(4 * threads))};
+    if (!copy) return {g.n};
+    // Each part packs its columns of B: it should have more rows than that costs.
+    Index across = 1;
+    while (g.m * across < 256 * threads && g.n >= 8 * across * columns) across *= 2;
+    const Index down = (threads + across - 1) / across;
+    return {stripes(across), down * parts(g.m / down)};
+  }
+
+  // Columns [j0, j0 + width) of the strips [begin, end), few enough for a block. Each thread packs what it needs: lines
+  // that two cores write and read in turn cost more than packing them twice.
+  void stripe(Index j0, Index width, Index begin, Index end) const {
     const Index panels = Packed::count(width), stride = Packed::stride(g.k);
     const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
     Scratch<T> packed(pack ? panels * stride : 0);
     const Index most = even_depth(g.k, deepest);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
       const Index depth = std::min(most, g.k - p0);
-      const Index some = std::max<Index>(1, (narrow ? 16384 : 65536) / (depth * columns + 1));
-      parallel_ranges(pack ? panels : 0, some, [&](Index begin, Index end) {
-        const Index first = j0 + begin * columns, last = std::min(j0 + end * columns, j0 + width);
+      if (pack) {
         CompiledFor<Isa>::run([&] {
-          T* out = packed.data() + begin * stride;
-          Packed::pack(b, first, last, p0, depth, out, stride);
-          for (Index i = begin; i < end && g.alpha != 1; ++i, out += stride) {
+          T* out = packed.data();
+          Packed::pack(b, j0, j0 + width, p0, depth, out, stride);
+          for (Index i = 0; i < panels && g.alpha != 1; ++i, out += stride) {
             for (Index q = 0; q < columns * depth; ++q) out[q] *= static_cast<T>(g.alpha);
           }
         });
-      });
+      }
       const T* block = stored ? nullptr : packed.data();
       if constexpr (packable) {
         if (ready) block = b.packed->block(p0, j0 / columns);
       }
-      const Index strips = (g.m + rows - 1) / rows, work = rows * width * depth;
-      const Index grain = g.m * width * depth < 200000
+      const Index strips = end - begin, work = rows * width * depth;
+      const Index grain = strips * work < 200000
                               ? strips
                               : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * available_threads()));
       const Index unit = copies() ? strips_copied : together();
-      parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index begin, Index end) {
-        CompiledFor<Isa>::run([&] { multiply(begin, end, {j0, width, p0, depth, block, stride}); });
+      parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
+        CompiledFor<Isa>::run([&] { multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride}); });
       });
     }
   }
@@ -165,6 +184,8 @@ struct BlockedProduct {
     if constexpr (packable) return b.packed && g.alpha == 1;
     return false;
   }
+
+  bool packs() const { return !columns_ready() && !columns_lie(); }
 
   // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A narrow panel takes
   // little of each row, and if those are far apart its lines share few sets of the caches; so do those of strips of A

@@ -27,11 +27,15 @@ Conv2dGeometry strided(Index n, Index h, Index w, Index c, Index o) {
   return g;
 }
 
-Conv2dGeometry random_geometry(Rng& rng) {
-  const Index pad_h = rng.below(3), pad_w = rng.below(3);
-  return geometry(1 + rng.below(3), 3 - std::min<Index>(2, pad_h) + rng.below(13),
-                  3 - std::min<Index>(2, pad_w) + rng.below(13), 16 * (1 + rng.below(4)),
-                  16 * (1 + rng.below(4)), pad_h, pad_w);
+// Of windows taps×taps.
+Conv2dGeometry random_geometry(Rng& rng, Index taps = 3) {
+  const Index pad_h = rng.below(taps), pad_w = rng.below(taps);
+  auto g = geometry(1 + rng.below(3), taps - std::min<Index>(2, pad_h) + rng.below(13),
+                    taps - std::min<Index>(2, pad_w) + rng.below(13), 16 * (1 + rng.below(4)), 16 * (1 + rng.below(4)),
+                    pad_h, pad_w);
+  g.kh = g.kw = taps;
+  testing::set_output_size(g);
+  return g;
 }
 
 Tensor<double> exactly(const Tensor<float>& x) {
@@ -91,13 +95,23 @@ TEST_CASE("Winograd: 100 random geometries within 2e-6 for F(2,3) and 2e-5 for F
   }
 }
 
+TEST_CASE("Winograd with windows of 4×4: 60 random geometries within 2e-5") {
+  Rng rng(8);
+  for (int i = 0; i < testing::rounds(60); ++i) {
+    const auto g = random_geometry(rng, 4);
+    const auto in = random_operands<float>(g, rng);
+    testing::each_isa(
+        [&](auto isa, const char* name) { compare<cpu::WinogradFourTaps, decltype(isa)>(g, in, 2e-5, name); });
+  }
+}
+
 // The three transforms of an axis against sums: `taps` outputs apart by `stride`, where only `Count` steps are wanted.
 template <class F, int Count>
 void check_axis(Rng& rng) {
   const auto random = [&](auto& values) {
     for (double& v : values) v = rng.uniform(-1, 1);
   };
-  std::array<double, 3> g;
+  std::array<double, F::taps> g;
   std::array<double, F::inputs> d;
   std::array<double, F::points> v{}, m{}, u{};
   std::array<double, F::filters> filter{};
@@ -113,7 +127,8 @@ void check_axis(Rng& rng) {
   double product = 0, expected = 0;
   for (std::size_t i = 0; i < Count * F::outputs / F::steps; ++i) {
     const auto at = static_cast<std::size_t>(F::input_of(static_cast<Index>(i)));
-    const double sum = g[0] * d[at] + g[1] * d[at + 1] + g[2] * d[at + 2];
+    double sum = 0;
+    for (std::size_t k = 0; k < F::taps; ++k) sum += g[k] * d[at + k];
     CHECK_MESSAGE(std::abs(y[i] - sum) < 1e-6, "steps ", Count, " output ", i);  // the constants are floats
     expected += sum * dy[i];
   }
@@ -124,15 +139,16 @@ void check_axis(Rng& rng) {
     const auto i = static_cast<std::size_t>(p);
     if (F::takes(Count, p)) sums[static_cast<std::size_t>(F::filter_of(p))] += u[i] * v[i];
   }
-  std::array<double, 3> dg{};
+  std::array<double, F::taps> dg{};
   F::gather(sums.data(), dg.data());
-  for (std::size_t i = 0; i < 3; ++i) product += dg[i] * g[i];
+  for (std::size_t i = 0; i < F::taps; ++i) product += dg[i] * g[i];
   CHECK_MESSAGE(std::abs(product - expected) < 1e-6, "steps ", Count);
 }
 
 TEST_CASE("Winograd's transforms along one axis, for each number of steps") {
   Rng rng(7);
   check_axis<cpu::Winograd2, 2>(rng);
+  check_axis<cpu::WinogradFourTaps, 4>(rng);
   const auto each_count = [&]<class F>(F) {
     check_axis<F, 1>(rng);
     check_axis<F, 2>(rng);

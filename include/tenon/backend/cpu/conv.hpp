@@ -11,12 +11,12 @@
 #include "tenon/backend/cpu/conv_gemm.hpp"
 #include "tenon/backend/cpu/conv_groups.hpp"
 #include "tenon/backend/cpu/conv_lanes.hpp"
-#include "tenon/backend/cpu/winograd.hpp"
+#include "tenon/backend/cpu/conv_phases.hpp"
 #include "tenon/core/scalar.hpp"
 
 namespace tenon::cpu {
 
-enum class ConvMethod { gemm, winograd2, winograd4, winograd_strided, lanes, depthwise };
+enum class ConvMethod { gemm, winograd2, winograd4, winograd_strided, winograd_phases, lanes, depthwise };
 
 inline const char* name(ConvMethod m) {
   switch (m) {
@@ -28,6 +28,8 @@ inline const char* name(ConvMethod m) {
       return "Winograd F(4,3)";
     case ConvMethod::winograd_strided:
       return "Winograd F(4,3) with stride 2";
+    case ConvMethod::winograd_phases:
+      return "Winograd F(4,4) on squares of pixels";
     case ConvMethod::lanes:
       return "pictures in lanes";
     case ConvMethod::depthwise:
@@ -58,11 +60,11 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
   // In a millisecond: products; bytes that Winograd's transforms read and write; bytes of the caches; of main memory.
   constexpr double multiply_adds = 1e8, moved = 7e7, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
-  const auto winograd = [&]<class F>(F) {
-    const double c = static_cast<double>(g.c), o = static_cast<double>(g.o);
+  const auto winograd = [&]<class F>(F, const Conv2dGeometry& of) {
+    const double c = static_cast<double>(of.c), o = static_cast<double>(of.o);
     constexpr Index rows = 8;  // in a register tile
-    const Index block = winograd_block_tiles<F>(g);
-    const auto tiles = winograd_tiles<F, rows>(g.n, g.oh, g.ow, block);
+    const Index block = winograd_block_tiles<F>(of);
+    const auto tiles = winograd_tiles<F, rows>(of.n, of.oh, of.ow, block);
     const auto values = static_cast<double>(rows * winograd_products<F, rows>(tiles, block));
     const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
     return values * (c * o / multiply_adds + (c + o) * 8 / moved) + F::filters * F::filters * weights;
@@ -77,9 +79,14 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
   ConvCosts costs;
   costs[ConvMethod::gemm] =
       products * filled / multiply_adds + packing + (g.pointwise() ? 0 : patches * 4 / cached);
-  if (winograd_fits<Winograd2>(g)) costs[ConvMethod::winograd2] = winograd(Winograd2{});
-  if (winograd_fits<Winograd4>(g)) costs[ConvMethod::winograd4] = winograd(Winograd4{});
-  if (winograd_fits<WinogradStrided4>(g)) costs[ConvMethod::winograd_strided] = winograd(WinogradStrided4{});
+  if (winograd_fits<Winograd2>(g)) costs[ConvMethod::winograd2] = winograd(Winograd2{}, g);
+  if (winograd_fits<Winograd4>(g)) costs[ConvMethod::winograd4] = winograd(Winograd4{}, g);
+  if (winograd_fits<WinogradStrided4>(g)) costs[ConvMethod::winograd_strided] = winograd(WinogradStrided4{}, g);
+  if (conv_phases_fits(g)) {
+    const Conv2dGeometry phases = geometry_of_phases(g);
+    costs[ConvMethod::winograd_phases] = winograd(WinogradFourTaps{}, phases) +
+                                         static_cast<double>(phases.n * phases.h * phases.w * phases.c) * 8 / cached;
+  }
   if (conv_lanes_fits(g)) costs[ConvMethod::lanes] = blocks * (products / 0.8 / multiply_adds + values * 4 / far);
   if (conv_depthwise_fits(g))
     costs[ConvMethod::depthwise] = std::max(products * 2 / multiply_adds, values * 4 / far);
@@ -100,7 +107,8 @@ template <class T, class Use>
 void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
   ConvCosts costs = conv_costs(g, kept);
   if constexpr (!std::same_as<T, float>) {
-    for (const auto m : {ConvMethod::winograd2, ConvMethod::winograd4, ConvMethod::winograd_strided})
+    for (const auto m :
+         {ConvMethod::winograd2, ConvMethod::winograd4, ConvMethod::winograd_strided, ConvMethod::winograd_phases})
       costs[m] = std::numeric_limits<double>::infinity();
   }
   with_best_isa([&](auto isa) { use(isa, costs.best()); });
@@ -133,6 +141,9 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
     using Isa = decltype(isa);
     const auto winograd = [&]<class F>(F) { winograd_forward<T, Isa, F>(g, x, w, finish, y); };
     if (detail::with_winograd<T>(method, winograd)) return;
+    if constexpr (std::same_as<T, float>) {
+      if (method == ConvMethod::winograd_phases) return conv2d_forward_phases<T, Isa>(g, x, w, finish, y);
+    }
     const bool copied = finish.residual == y && !(method == ConvMethod::gemm && g.pointwise());
     const Index size = g.n * g.oh * g.ow * g.o;
     Scratch<T> residual(copied ? size : 0);
@@ -187,6 +198,9 @@ void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T
     using Isa = decltype(isa);
     const auto winograd = [&]<class F>(F) { winograd_backward_weights<T, Isa, F>(g, x, dy, dw); };
     if (detail::with_winograd<T>(method, winograd)) return;
+    if constexpr (std::same_as<T, float>) {
+      if (method == ConvMethod::winograd_phases) return conv2d_backward_weights_phases<T, Isa>(g, x, dy, dw);
+    }
     if (method == ConvMethod::lanes) return conv2d_backward_weights_lanes<T, Isa>(g, x, dy, dw);
     if (method == ConvMethod::depthwise) return conv2d_backward_weights_depthwise<T, Isa>(g, x, dy, dw);
     conv2d_backward_weights_gemm<T, Isa>(g, x, dy, dw);

@@ -16,6 +16,7 @@ struct WinogradConvolution {
   using V = Vec<T, Isa>;
 
   Index h, w, oh, ow, pad_h, pad_w, in, out;
+  Index terms;  // channels of x that are not all 0: the first of them
   const T* x;
   T* y;
   const Finish& finish;
@@ -83,8 +84,7 @@ struct WinogradConvolution {
       T* to_m = m.data() + i * stride_m + first * Rows * width;
       for (Index panel = from; panel < to; ++panel) {
         CompiledFor<Isa>::run([&] {
-          multiply(groups, in, transformed, weights.panel(matrix, panel), far,
-                   to_m + (panel - from) * columns, width);
+          multiply(groups, transformed, weights.panel(matrix, panel), far, to_m + (panel - from) * columns, width);
         });
       }
     });
@@ -99,12 +99,15 @@ struct WinogradConvolution {
   }
 
  private:
-  // One position: V (groups of Rows tiles, depth) times a panel of weights.
-  [[gnu::always_inline]] static void multiply(Index groups, Index depth, const T* v, const T* panel, bool far,
-                                              T* m, Index width) {
-    for (Index group = 0; group < groups; ++group, v += Rows * depth, m += Rows * width) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, WholeRuns<T, row_runs, Rows>{{v}, far && group == 0}, panel,
-                                           columns, false, m, width);
+  // One position: V (groups of Rows tiles, in) times a panel of weights.
+  [[gnu::always_inline]] void multiply(Index groups, const T* v, const T* panel, bool far, T* m, Index width) const {
+    for (Index group = 0; group < groups; ++group, v += Rows * in, m += Rows * width) {
+      if (terms < row_runs) {
+        multiply_tile<T, Isa, Rows, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);
+        continue;
+      }
+      multiply_tile<T, Isa, Rows, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}, far && group == 0}, panel, columns,
+                                           false, m, width);
     }
   }
 

@@ -104,7 +104,7 @@ struct WinogradPair4 {
 // The points of `Pair`, and then one for each output, all with the value of the middle tap.
 template <class Pair>
 struct WinogradStridedTile {
-  static constexpr int points = Pair::points + Pair::outputs, filters = Pair::points + 1, stride = 2,
+  static constexpr int taps = 3, points = Pair::points + Pair::outputs, filters = Pair::points + 1, stride = 2,
                        steps = Pair::outputs;
   static constexpr bool divisible = true;
 

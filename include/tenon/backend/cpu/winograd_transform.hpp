@@ -1,10 +1,10 @@
-// The transforms of Winograd's minimal filtering F(m,3) (Winograd 1980; Lavin & Gray 2016, "Fast algorithms
-// for convolutional neural networks"), along one axis. m outputs of a filter with three taps come from m + 2
+// The transforms of Winograd's minimal filtering F(m,r) (Winograd 1980; Lavin & Gray 2016, "Fast algorithms
+// for convolutional neural networks"), along one axis. m outputs of a filter with r taps come from m + r - 1
 // inputs d by
 //
 //   y = Aᵀ [ (G g) ⊙ (Bᵀ d) ],
 //
-// with m + 2 multiplications in place of 3m. In two dimensions each transform is applied to columns and rows:
+// with m + r - 1 multiplications in place of rm. In two dimensions each transform is applied to columns and rows:
 // F(4×4,3×3) multiplies 36 times where the definition does 144 times. The adjoints (A, Gᵀ) give the gradient
 // of g.
 #pragma once
@@ -18,10 +18,10 @@ namespace tenon::cpu {
 //
 // A tile at the end of a line may have outputs to spare. They come in `steps`; a tile of fewer steps takes fewer
 // points, with the same values of the filter, where the transform is `divisible`.
-template <int Outputs>
+template <int Outputs, int Taps = 3>
 struct WinogradTile {
-  static constexpr int outputs = Outputs, inputs = Outputs + 2, points = inputs, filters = points, stride = 1,
-                       steps = Outputs;
+  static constexpr int outputs = Outputs, taps = Taps, inputs = Outputs + Taps - 1, points = inputs, filters = points,
+                       stride = 1, steps = Outputs;
   static constexpr bool divisible = false;
 
   static constexpr int filter_of(int point) { return point; }

@@ -1,4 +1,4 @@
-// The gradient of a 3×3 convolution's weights by Winograd's method: one matrix product a position, which sums
+// The gradient of a convolution's weights by Winograd's method: one matrix product a position, which sums
 // over the tiles.
 //
 // The transformed gradient dU is four times as large as the gradient dw. So dU never exists as a whole: of a
@@ -13,11 +13,11 @@
 
 namespace tenon::cpu {
 
-// dw (O,3,3,C) from x (n,h,w,C) and dy (n,oh,ow,O), channels in multiples of 16.
+// dw (O,taps,taps,C) from x (n,h,w,C) and dy (n,oh,ow,O), channels in multiples of 16.
 template <class T, class Isa, class F, int Rows, int Vectors>
 class WinogradWeightGradient {
  public:
-  static constexpr int positions = F::points * F::points, matrices = F::filters * F::filters,
+  static constexpr int positions = F::points * F::points, matrices = F::filters * F::filters, taps = F::taps * F::taps,
                        lanes = lanes_of<T, Isa>;
   static constexpr Index columns = Vectors * lanes;
   // Rows that are made for one position after the other. Of low tiles several: then the terms of a position, which lie
@@ -32,7 +32,7 @@ class WinogradWeightGradient {
   // that another has just written: between the halves of a large processor that is slow. Too few runs for all threads
   // are shared out within.
   void run(T* dw) const {
-    const Index size = g_.o * 9 * g_.c;
+    const Index size = g_.o * taps * g_.c;
     const Index units = tiles_.units(), some = most / tiles_.tiles_per_unit();
     const Index fit = std::min((units + some - 1) / some, std::clamp<Index>((Index{1} << 21) / size, 1, 16));
     // Even shares for 2, 4, 8 … threads.
@@ -108,7 +108,7 @@ class WinogradWeightGradient {
         }
         for (Index i = 0; i < together; ++i) {
           for (Index j = 0; j < columns; j += lanes)
-            gather(u + i * columns + j, add, dw + (o + i) * 9 * g_.c + c + j);
+            gather(u + i * columns + j, add, dw + (o + i) * taps * g_.c + c + j);
         }
       });
     });
@@ -124,21 +124,21 @@ class WinogradWeightGradient {
     if constexpr (First + rows < together) multiply<First + rows>(depth, y, x, add, u);
   }
 
-  // A register of channels of dU to its nine taps of dw.
+  // A register of channels of dU to its taps of dw.
   [[gnu::always_inline]] void gather(const T* from, bool add, T* dw) const {
-    V taps[9];
-    apply_both_ways<F::filters, 3, V>(
+    V g[taps];
+    apply_both_ways<F::filters, F::taps, V>(
         [&](int s, V* column) {
           load_apart<T, Isa, F::filters>(from + s * together * columns, F::filters * together * columns, column);
         },
         [](const V* a, V* b) { F::gather(a, b); },
         [&](int r, const V* row) {
-          for (int s = 0; s < 3; ++s) taps[r * 3 + s] = row[s];
+          for (int s = 0; s < F::taps; ++s) g[r * F::taps + s] = row[s];
         });
-    for (int k = 0; k < 9; ++k) {
+    for (int k = 0; k < taps; ++k) {
       V before{};
       if (add) load<T, Isa>(dw + k * g_.c, before);
-      store<T, Isa>(before + taps[k], dw + k * g_.c);
+      store<T, Isa>(before + g[k], dw + k * g_.c);
     }
   }
 

@@ -13,7 +13,7 @@ inline constexpr Index gemm_depth = 512;
 
 // How the rows of A under a tile lie in memory. They are read in runs: run r, which begins with term `start`,
 // has length(r) terms or what is left of them, and term start + p of row i is at from(r, start)[of(i, p)].
-// ask<Rows>(r, start) asks for what comes later, until asked().
+// ask<Rows>(r, start) asks for what comes later, until asked(). Where there is `apart`, rows are a stride apart.
 
 // In a packed panel of `PanelRows` rows: runs of `Chunk` terms a row.
 template <class T, Index Chunk, Index PanelRows>
@@ -44,6 +44,7 @@ struct RowsApart {
   Index stride;
   const T* next = nullptr;
 
+  static constexpr bool apart = true;
   static constexpr bool steady = true;  // whatever the depth, a run is short
   static constexpr Index length(Index) { return 16; }
   const T* from(Index, Index start) const { return data + start; }
@@ -193,13 +194,24 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
     }
   }
+  // Three rows a stride apart share an address that moves with the terms. With offsets of their own for all rows the
+  // registers do not suffice, and the compiler fetches some from memory for each term.
+  constexpr bool apart = requires { Left::apart; };
+  constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
   V sum[Rows][Vectors] = {};
   for (Index run = 0, start = 0; start < depth; ++run) {
     left.template ask<Rows>(run, start);
     if constexpr (steady) {
       if (run < Rows) ask_for_row(run);
     }
-    const T* __restrict a = left.from(run, start);
+    const T* a[addresses] = {left.from(run, start)};
+    if constexpr (apart) {
+#pragma GCC unroll 6
+      for (int t = 0; t < addresses; ++t) {
+        a[t] = a[0] + left.of(sharing * t, 0);
+        asm("" : "+r"(a[t]));
+      }
+    }
     const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
     start += count;
     if constexpr (whole) {
@@ -215,10 +227,12 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const T value = a[left.of(r, p)];
+        const T value = a[r / sharing][left.of(r % sharing, apart ? 0 : p)];
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[r][v] += value * row[v];
       }
+#pragma GCC unroll 6
+      for (int t = 0; t < addresses && apart; ++t) ++a[t];
     }
   }
   if (add) {

@@ -65,42 +65,42 @@ struct TransposedRows {
     template <int Rows>
     [[gnu::always_inline]] RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
       if (count == Rows) return {data + first, stride, true};
-      for (Index p = 0; p < depth; ++p) copy_some<Rows>(data + p * stride + first, count, room + p * Rows);
+      copy<Rows>(first, count, room, 0);
       return {room, Rows};
     }
 
     // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next. Term by term, all rows
-    // of one: terms lie in pages of their own.
+    // of one: terms lie in pages of their own. Rows that a last strip lacks may be anything.
     template <int Rows>
     [[gnu::always_inline]] void copy(Index first, Index count, T* room, Index apart) const {
       constexpr int lanes = lanes_of<T, Isa>;
       constexpr Index ahead = 8, over = (Rows + lanes - 1) / lanes * lanes - Rows;
       // Whole registers reach over the rows or the terms after a strip's, which are written later; the last terms
       // are copied as they are.
-      const Index whole = count / Rows, exact = std::min<Index>(depth, std::max<Index>(over / Rows, over / stride) + 1);
+      const Index strips = (count + Rows - 1) / Rows, beyond = strips * Rows - count + over;
+      const Index exact = std::min<Index>(depth, std::max<Index>(over / Rows, beyond / stride) + 1);
       const T* in = data + first;
       for (Index p = 0; p < depth - exact; ++p, in += stride, room += Rows) {
         for (Index q = 0; q < count; q += 16) __builtin_prefetch(in + ahead * stride + q);
-        for (Index s = 0; s < whole; ++s) {
+        for (Index s = 0; s < strips; ++s) {
           for (int i = 0; i < Rows; i += lanes) {
             Vec<T, Isa> v;
             load<T, Isa>(in + s * Rows + i, v);
             store<T, Isa>(v, room + s * apart + i);
           }
         }
-        copy_some<Rows>(in + whole * Rows, count - whole * Rows, room + whole * apart);
       }
       for (Index p = 0; p < exact; ++p, in += stride, room += Rows) {
-        for (Index s = 0; s < whole; ++s) std::copy_n(in + s * Rows, Rows, room + s * apart);
-        copy_some<Rows>(in + whole * Rows, count - whole * Rows, room + whole * apart);
+        for (Index s = 0; s < strips; ++s)
+          copy_some<Rows>(in + s * Rows, std::min<Index>(Rows, count - s * Rows), room + s * apart);
       }
     }
 
    private:
-    // Fewer rows of a term than a strip has, and zeros; none if there are none.
+    // Of a term as many rows as there are, and zeros.
     template <int Rows>
     [[gnu::always_inline]] static void copy_some(const T* in, Index count, T* out) {
-      for (Index i = 0; i < Rows && count > 0; ++i) out[i] = i < count ? in[i] : T(0);
+      for (Index i = 0; i < Rows; ++i) out[i] = i < count ? in[i] : T(0);
     }
   };
   Reader reader(Index start, Index depth) const { return {data + start * stride, stride, depth}; }

@@ -73,18 +73,27 @@ TEST_CASE("gemm: batches, with repeated operands") {
   CHECK(error_of(found, expected) < 1e-14);
 }
 
-TEST_CASE("gemm: the same bits with one and with two threads") {
+// Sizes at which threads take stripes, parts of the rows or both, with B packed and where it lies.
+TEST_CASE("gemm: the same bits with any number of threads") {
   Rng rng(3);
-  for (const auto& [m, n, k] :
-       {std::array<Index, 3>{257, 301, 600}, {31, 1100, 300}, {700, 33, 515}, {64, 1088, 600}}) {
-    const auto a = Tensor<float>::uniform({m, k}, rng, -1, 1), b = Tensor<float>::uniform({k, n}, rng, -1, 1);
-    const auto product = [&, m = m, n = n, k = k](int threads) {
-      const testing::ThreadScope scope(threads);
-      Tensor<float> c({m, n});
-      cpu::gemm({.m = m, .n = n, .k = k}, a.data(), b.data(), c.data());
-      return c;
-    };
-    CHECK(testing::same_bits(product(1), product(2)));
-    CHECK(testing::same_bits(product(1), product(3)));
+  for (const auto& [m, n, k] : {std::array<Index, 3>{257, 301, 600},
+                                {31, 1100, 300},
+                                {700, 33, 515},
+                                {64, 1088, 600},
+                                {4000, 520, 20},
+                                {90, 90, 300}}) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      const GemmGeometry g{.m = m, .n = n, .k = k, .transpose_a = transposes % 2 == 1, .transpose_b = transposes > 1};
+      const auto a = Tensor<float>::uniform({m, k}, rng, -1, 1), b = Tensor<float>::uniform({k, n}, rng, -1, 1);
+      const auto product = [&](int threads) {
+        const testing::ThreadScope scope(threads);
+        Tensor<float> c({g.m, g.n});
+        cpu::gemm(g, a.data(), b.data(), c.data());
+        return c;
+      };
+      const auto one = product(1);
+      for (const int threads : {2, 3, 16})
+        CHECK_MESSAGE(testing::same_bits(one, product(threads)), g.m, "x", g.k, "x", g.n, " on ", threads);
+    }
   }
 }

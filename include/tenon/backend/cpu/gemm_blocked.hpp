@@ -110,7 +110,7 @@ struct BlockedProduct {
                   to = std::min(g.n, from + cut.width);
       const Index begin = part * units / cut.parts * together(),
                   end = std::min(strips, (part + 1) * units / cut.parts * together());
-      for (Index j0 = from; j0 < to; j0 += widest) stripe(j0, std::min(widest, to - j0), begin, end);
+      for (Index j0 = from; j0 < to && begin < end; j0 += widest) stripe(j0, std::min(widest, to - j0), begin, end);
     });
   }
 
@@ -353,7 +353,7 @@ struct BlockedProduct {
 // row.
 //
 // A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
-// `first` as the tile reads them: in place, or copied to `room` with zeros for the rows that lack. `more`
+// `first` as the tile reads them: in place, or copied to `room` with anything in the rows that lack. `more`
 // says that as many again come after them. Where there is Rows::scattered, each term of a strip lies in a cache
 // line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often.
 //

@@ -61,11 +61,13 @@ template <class V>
 }
 
 // Runs a function as compiled for an instruction set, with what it calls inlined. It must not start parallel
-// loops: those call back through a pointer, which is not compiled for the set.
+// loops: those call back through a pointer, which is not compiled for the set. It stays a function of its own even
+// where the caller is compiled for the set too, as with -march=native: with the caller's variables beside them, the
+// innermost loops ran out of registers for addresses.
 template <class Isa>
 struct CompiledFor {
   template <class F>
-  [[gnu::flatten]] static void run(F&& f) {
+  [[gnu::noinline, gnu::flatten]] static void run(F&& f) {
     f();
   }
 };
@@ -74,7 +76,7 @@ struct CompiledFor {
 template <>
 struct CompiledFor<Avx2> {
   template <class F>
-  [[gnu::target("avx2,fma"), gnu::flatten]] static void run(F&& f) {
+  [[gnu::noinline, gnu::target("avx2,fma"), gnu::flatten]] static void run(F&& f) {
     f();
   }
 };
@@ -82,7 +84,7 @@ struct CompiledFor<Avx2> {
 template <>
 struct CompiledFor<Avx512> {
   template <class F>
-  [[gnu::target("avx512f,fma"), gnu::flatten]] static void run(F&& f) {
+  [[gnu::noinline, gnu::target("avx512f,fma"), gnu::flatten]] static void run(F&& f) {
     f();
   }
 };

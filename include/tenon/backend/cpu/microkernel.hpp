@@ -194,8 +194,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
     }
   }
-  // Three rows a stride apart share an address that moves with the terms. With offsets of their own for all rows the
-  // registers do not suffice, and the compiler fetches some from memory for each term.
+  // Three rows a stride apart share an address that moves with the terms: there are few registers for offsets.
   constexpr bool apart = requires { Left::apart; };
   constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
   V sum[Rows][Vectors] = {};

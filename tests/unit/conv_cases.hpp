@@ -52,6 +52,19 @@ ConvResults<T> poisoned_results(const ConvOperands<T>& in) {
   return {.y = poisoned<T>(in.dy.shape()), .dx = poisoned<T>(in.x.shape()), .dw = poisoned<T>(in.w.shape())};
 }
 
+// The same values as doubles.
+inline Tensor<double> exactly(const Tensor<float>& x) {
+  Tensor<double> y(x.shape());
+  std::copy_n(x.data(), x.numel(), y.data());
+  return y;
+}
+inline ConvOperands<double> exactly(const ConvOperands<float>& in) {
+  return {.x = exactly(in.x), .w = exactly(in.w), .bias = exactly(in.bias), .dy = exactly(in.dy)};
+}
+inline ConvResults<double> exactly(const ConvResults<float>& in) {
+  return {.y = exactly(in.y), .dx = exactly(in.dx), .dw = exactly(in.dw)};
+}
+
 // The result by plain loops, y (n,oh,ow,o).
 template <class T>
 Tensor<T> plain_forward(const Conv2dGeometry& g, const ConvOperands<T>& in, const cpu::Epilogue<T>& finish) {

@@ -9,6 +9,7 @@ using namespace tenon;
 using testing::ConvOperands;
 using testing::describe;
 using testing::error_of;
+using testing::exactly;
 
 namespace {
 
@@ -38,16 +39,10 @@ Conv2dGeometry random_geometry(Rng& rng) {
   }
 }
 
-Tensor<double> exactly(const Tensor<float>& x) {
-  Tensor<double> y(x.shape());
-  std::copy_n(x.data(), x.numel(), y.data());
-  return y;
-}
-
 // The result with `finish`, whose bias and residual are those of `in`: bias and dy.
 template <class Isa>
 void compare(const Conv2dGeometry& g, const ConvOperands<float>& in, bool residual, bool relu, const char* isa) {
-  const ConvOperands<double> exact{exactly(in.x), exactly(in.w), exactly(in.bias), exactly(in.dy)};
+  const auto exact = exactly(in);
   auto y = testing::poisoned<float>(in.dy.shape()), dw = testing::poisoned<float>(in.w.shape());
   cpu::conv2d_forward_phases<float, Isa>(
       g, in.x.data(), in.w.data(),

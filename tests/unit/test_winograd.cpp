@@ -8,6 +8,7 @@ using namespace tenon;
 using testing::ConvOperands;
 using testing::ConvResults;
 using testing::describe;
+using testing::exactly;
 using testing::random_operands;
 
 namespace {
@@ -36,20 +37,6 @@ Conv2dGeometry random_geometry(Rng& rng, Index taps = 3) {
   g.kh = g.kw = taps;
   testing::set_output_size(g);
   return g;
-}
-
-Tensor<double> exactly(const Tensor<float>& x) {
-  Tensor<double> y(x.shape());
-  std::copy_n(x.data(), x.numel(), y.data());
-  return y;
-}
-
-ConvOperands<double> exactly(const ConvOperands<float>& in) {
-  return {.x = exactly(in.x), .w = exactly(in.w), .bias = exactly(in.bias), .dy = exactly(in.dy)};
-}
-
-ConvResults<double> exactly(const ConvResults<float>& in) {
-  return {.y = exactly(in.y), .dx = exactly(in.dx), .dw = exactly(in.dw)};
 }
 
 template <class F, class Isa>

@@ -162,7 +162,7 @@ TEST_CASE("Winograd with stride 2: 60 random geometries within 1e-5") {
 TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
   const auto products = []<class F>(F, Index side, bool divided) {
     const cpu::WinogradTiles<F> tiles(8, side, side, divided);
-    return cpu::WinogradBlock<F, 8>(tiles, 0, tiles.units()).products();
+    return cpu::WinogradBlock<F, 8>(tiles, 0, tiles.units()).products() / 8;  // rows of a register tile
   };
   CHECK(products(cpu::Winograd4{}, 14, false) == 24 * 24);  // four tiles of six points
   CHECK(products(cpu::Winograd4{}, 14, true) == 22 * 22);   // three of them, and one of four points
@@ -187,6 +187,40 @@ TEST_CASE("Winograd: tiles that need fewer outputs take fewer products") {
       compare<cpu::WinogradStrided4, decltype(isa)>(s, in_strided, 1e-5, name);
     });
   }
+}
+
+TEST_CASE("Winograd: groups hold every tile once, in register tiles no larger than they need") {
+  const auto check = []<int Rows>(std::integral_constant<int, Rows>, Index few) {
+    using Block = cpu::WinogradBlock<cpu::Winograd4, Rows>;
+    CHECK(Block::few == few);
+    for (Index n = 1; n < 40; ++n) {
+      const cpu::WinogradTiles<cpu::Winograd4> tiles(n, 6, 4, true);  // a whole tile a picture, and one half as high
+      const Block block(tiles, 0, n);
+      std::vector<Index> whole, half;
+      Index rows = 0;
+      for (Index group = 0; group < block.groups(); ++group) {
+        Index held = 0;
+        block.each_tile(group, [&](const auto& place, Index i) {
+          CHECK(i == held++);
+          (block.kind_of(group).whole() ? whole : half).push_back(place.picture);
+        });
+        CHECK((0 < held && held <= block.rows_of(group)));
+        CHECK((block.rows_of(group) == few || held > few));
+        rows += block.kind_of(group).whole() ? block.rows_of(group) : 0;
+      }
+      REQUIRE((std::ssize(whole) == n && std::ssize(half) == n));
+      for (Index i = 0; i < n; ++i) {
+        CHECK(whole[static_cast<std::size_t>(i)] == i);
+        CHECK(half[static_cast<std::size_t>(i)] == i);
+      }
+      CHECK(rows - n < std::max<Index>(few, Rows - few));
+      CHECK(block.products() == rows * (6 * 6 + 6 * 4));
+    }
+  };
+  check(std::integral_constant<int, 1>{}, 1);
+  check(std::integral_constant<int, 6>{}, 4);
+  check(std::integral_constant<int, 8>{}, 4);
+  check(std::integral_constant<int, 16>{}, 8);
 }
 
 // Under sanitizers it would take minutes, and show no more than the random ones.

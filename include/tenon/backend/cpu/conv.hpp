@@ -55,19 +55,22 @@ class ConvCosts {
   std::array<double, static_cast<std::size_t>(ConvMethod::depthwise) + 1> costs_;
 };
 
-// `kept` says that the weights need no preparation, only to be read from memory.
-inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
+namespace detail {
+
+template <class Isa>
+ConvCosts conv_costs(const Conv2dGeometry& g, bool kept) {
   // In a millisecond: products; bytes that Winograd's transforms read and write; bytes of the caches; of main memory.
   constexpr double multiply_adds = 1e8, moved = 7e7, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&]<class F>(F, const Conv2dGeometry& of) {
     const double c = static_cast<double>(of.c), o = static_cast<double>(of.o);
-    constexpr Index rows = 8;  // in a register tile
+    constexpr Index rows = Isa::rows;
     const Index block = winograd_block_tiles<F>(of);
     const auto tiles = winograd_tiles<F, rows>(of.n, of.oh, of.ow, block);
-    const auto values = static_cast<double>(rows * winograd_products<F, rows>(tiles, block));
-    const double weights = kept ? c * o * 2 / cached : c * o * 6 / cached;
-    return values * (c * o / multiply_adds + (c + o) * 8 / moved) + F::filters * F::filters * weights;
+    const auto values = static_cast<double>(winograd_products<F, rows>(tiles, block));
+    const double work = values * (c * o / multiply_adds + (c + o) * 8 / moved),
+                 weights = F::filters * F::filters * c * o;
+    return kept ? std::max(work, weights * 4 / far) : work + weights * 6 / cached;
   };
   // Output channels fill whole registers in a matrix product, pictures do in lanes; both copy some of what they read.
   const double filled =
@@ -93,6 +96,16 @@ inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
   return costs;
 }
 
+}  // namespace detail
+
+// On this processor. `kept` says that the weights need no preparation, only to be read from memory, which goes on while
+// others are used.
+inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
+  ConvCosts costs;
+  with_best_isa([&](auto isa) { costs = detail::conv_costs<decltype(isa)>(g, kept); });
+  return costs;
+}
+
 namespace detail {
 
 // The convolution with several small groups as one, if that is how to compute it.
@@ -105,7 +118,7 @@ inline std::optional<Conv2dGeometry> mergeable_groups(const Conv2dGeometry& g) {
 // Calls use(isa, method). Winograd's rounding error is for float to bear, not for double.
 template <class T, class Use>
 void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
-  ConvCosts costs = conv_costs(g, kept);
+  ConvCosts costs = cpu::conv_costs(g, kept);
   if constexpr (!std::same_as<T, float>) {
     for (const auto m :
          {ConvMethod::winograd2, ConvMethod::winograd4, ConvMethod::winograd_strided, ConvMethod::winograd_phases})

@@ -145,10 +145,10 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     const bool lines = !g.pointwise() && detail::by_lines(g.taps(), g.group_out());
     std::shared_ptr<const PackedColumns<T, Isa>> kept;
     if (w.forms && !lines) {
-      const Index n = g.group_out(), k = g.taps();
-      kept = w.forms->template get<PackedColumns<T, Isa>>(weights.data, {n, k}, [&] {
-        return std::make_shared<const PackedColumns<T, Isa>>(weights, n, k);
-      });
+      using Packed = PackedColumns<T, Isa>;
+      const Index n = g.group_out(), k = g.taps(), depth = detail::even_depth(rows, k);
+      kept = w.forms->template get<Packed>(weights.data, {n, k, depth},
+                                           [&] { return std::make_shared<const Packed>(weights, n, k, depth); });
       weights.packed = kept.get();
     }
     Epilogue<T> own{.relu = finish.relu, .row = g.o};

@@ -30,8 +30,11 @@ namespace detail {
 // processors, where it stays while strips of A pass by in the first.
 inline constexpr Index columns_of_block = 256;
 
-// Terms of a block where k are cut into as few blocks as there may be with `most` terms: all alike, in whole runs.
-inline Index even_depth(Index k, Index most) {
+// Terms of a block: k are cut into as few blocks as there may be with `most` terms, all alike, in whole runs. With few
+// rows a panel of B is soon done with: half as high, it stays in the first-level cache beside them, and memory has time
+// to deliver the next.
+inline Index even_depth(Index rows, Index k, Index most = gemm_depth) {
+  most = std::min(most, rows <= 96 ? gemm_depth / 2 : gemm_depth);
   const Index terms = std::max<Index>(k, 1), blocks = (terms + most - 1) / most;
   return std::min(most, ((terms + blocks - 1) / blocks + 15) / 16 * 16);
 }
@@ -45,12 +48,12 @@ struct Tile {
 template <class T, class Isa, class Tile>
 struct Panels {
   static constexpr Index columns = Tile::vectors * lanes_of<T, Isa>;
-  // From one to the next, of k terms: not a multiple of 4 KB, which would send all to one cache set.
-  static Index stride(Index k) { return columns * std::min(k, gemm_depth) + 16; }
+  // From one to the next, of `depth` terms: not a multiple of 4 KB, which would send all to one cache set.
+  static Index stride(Index depth) { return columns * depth + 16; }
 
   static Index count(Index width) { return (width + columns - 1) / columns; }
-  // Values of all panels of (k,n).
-  static Index room(Index n, Index k) { return count(n) * ((k + gemm_depth - 1) / gemm_depth) * stride(k); }
+  // Values of all panels of (k,n), in blocks of `depth` terms.
+  static Index room(Index n, Index k, Index depth) { return count(n) * ((k + depth - 1) / depth) * stride(depth); }
 
   // Columns [first, last) and terms [start, start + depth) of b.
   template <class Columns>
@@ -86,6 +89,8 @@ struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
+  // Rows of a tile for a last strip that lacks some: enough to keep the processor busy.
+  static constexpr int few = rows < 6 ? rows : (rows / 2 + 3) / 4 * 4;
   // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would
   // fill the first-level cache.
   static constexpr Index widest = columns_of_block;
@@ -140,10 +145,10 @@ struct BlockedProduct {
   // Columns [j0, j0 + width) of the strips [begin, end), few enough for a block. Each thread packs what it needs: lines
   // that two cores write and read in turn cost more than packing them twice.
   void stripe(Index j0, Index width, Index begin, Index end) const {
-    const Index panels = Packed::count(width), stride = Packed::stride(g.k);
-    const bool stored = columns_lie(), ready = columns_ready(), pack = !stored && !ready;
+    const bool stored = columns_lie(), ready = columns_ready(), pack = packs();
+    const Index most = even_depth(g.m, g.k, deepest);
+    const Index panels = Packed::count(width), stride = Packed::stride(most);
     Scratch<T> packed(pack ? panels * stride : 0);
-    const Index most = even_depth(g.k, deepest);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
       const Index depth = std::min(most, g.k - p0);
       if (pack) {
@@ -219,6 +224,9 @@ struct BlockedProduct {
       const Index i0 = strip * rows;
       return reader.template strip<rows>(i0, std::min<Index>(rows, g.m - i0), ask && i0 + 2 * rows <= g.m, room);
     };
+    const auto low_strip_at = [&](Index strip) __attribute__((always_inline)) {
+      return reader.template strip<few>(first_row(strip), rows_of(strip), false, room);
+    };
     if constexpr (copyable) {
       if (copies()) return multiply_copies(reader, begin, end, block);
     }
@@ -229,10 +237,23 @@ struct BlockedProduct {
           if (reader.template lies<rows>())
             strip = down(strip_at(begin, j == 0), rows * reader.stride, block, begin, end, j);
         }
-        for (; strip < end; ++strip) cell(strip_at(strip, j == 0), block, strip, j);
+        for (; strip < end; ++strip) {
+          if (rows_of(strip) <= few) {
+            cell<few>(low_strip_at(strip), block, strip, j);
+          } else {
+            cell<rows>(strip_at(strip, j == 0), block, strip, j);
+          }
+        }
       }
     } else {
-      for (Index strip = begin; strip < end; ++strip) across(strip_at(strip, true), block, strip);
+      for (Index strip = begin; strip < end; ++strip) {
+        if (rows_of(strip) <= few) {
+          const auto left = low_strip_at(strip);
+          for (Index j = 0; j < block.width; j += columns) cell<few>(left, block, strip, j);
+        } else {
+          across(strip_at(strip, true), block, strip);
+        }
+      }
     }
   }
 
@@ -248,8 +269,14 @@ struct BlockedProduct {
       reader.template copy<rows>(first * rows, count, copied.data(), apart);
       for (Index j = 0; j < block.width; j += columns) {
         Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j);
-        for (; strip < last; ++strip)
-          cell(RowsCopied<T, rows>{copied.data() + (strip - first) * apart}, block, strip, j);
+        for (; strip < last; ++strip) {
+          const RowsCopied<T, rows> left{copied.data() + (strip - first) * apart};
+          if (rows_of(strip) <= few) {
+            cell<few>(left, block, strip, j);
+          } else {
+            cell<rows>(left, block, strip, j);
+          }
+        }
       }
     }
   }
@@ -257,10 +284,10 @@ struct BlockedProduct {
   // A strip times all panels.
   template <class Left>
   [[gnu::always_inline]] void across(const Left& left, const Block& block, Index strip) const {
-    const Index whole = (strip + 1) * rows <= g.m ? block.width / columns : 0;
+    const Index whole = strip < whole_strips() ? block.width / columns : 0;
     const TileStep right{0, panel(block, columns).first - panel(block, 0).first, columns, 0, columns};
     Index j = whole_tiles(left, right, whole, block, strip, 0) * columns;
-    for (; j < block.width; j += columns) cell(left, block, strip, j);
+    for (; j < block.width; j += columns) cell<rows>(left, block, strip, j);
   }
 
   // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from
@@ -268,7 +295,7 @@ struct BlockedProduct {
   template <class Left>
   [[gnu::always_inline]] Index down(const Left& left, Index apart, const Block& block, Index strip,
                                     Index last, Index j) const {
-    const Index whole = block.width - j >= columns ? std::min(last, g.m / rows) - strip : 0;
+    const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) - strip : 0;
     return strip + whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, whole, block, strip, j);
   }
 
@@ -295,6 +322,19 @@ struct BlockedProduct {
     return {block.packed + j / columns * block.stride, columns};
   }
 
+  // If few rows are enough for each of the last two strips, they have no more.
+  bool halves() const {
+    if constexpr (gathers) {
+      if (finish.moments) return false;
+    }
+    return g.m > rows && (g.m - 1) % rows + 1 + rows <= 2 * few && !copies();
+  }
+  Index whole_strips() const { return g.m / rows - (halves() ? 1 : 0); }
+  Index first_row(Index strip) const { return strip * rows - (halves() && strip > whole_strips() ? rows - few : 0); }
+  Index rows_of(Index strip) const {
+    return std::min<Index>(halves() && strip == whole_strips() ? few : rows, g.m - first_row(strip));
+  }
+
   static constexpr bool in_place = requires { Rows::in_place; };
 
   static constexpr bool narrow = Isa::bytes < 64;
@@ -307,21 +347,21 @@ struct BlockedProduct {
   bool copies() const { return copyable && g.n >= 8 * columns; }
   static constexpr Index strips_copied = 16;
 
-  // One strip times one panel: all of the block's columns from j on that this holds.
-  template <class Left>
+  // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
+  template <int High, class Left>
   [[gnu::always_inline]] void cell(const Left& left, const Block& block, Index strip, Index j) const {
     const auto [from, step] = panel(block, j);
     const Index depth = block.depth, wide = std::min(columns, block.width - j);
     const bool first = block.p0 == 0, last = block.p0 + depth >= g.k, add = !first || g.beta != 0;
-    const Index i0 = strip * rows, count = std::min<Index>(rows, g.m - i0), filled = (wide + lanes - 1) / lanes;
+    const Index i0 = first_row(strip), count = rows_of(strip), filled = (wide + lanes - 1) / lanes;
     j += block.j0;
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
-    if (count == rows && filled * lanes == wide) {
-      return tile<vectors>(filled, depth, left, from, step, add, out, ldc, last ? &finish : nullptr, i0, j);
+    if (count == High && filled * lanes == wide) {
+      return tile<High, vectors>(filled, depth, left, from, step, add, out, ldc, last ? &finish : nullptr, i0, j);
     }
-    alignas(64) T part[rows * columns];
-    tile<vectors>(filled, depth, left, from, step, false, part, columns, nullptr, 0, 0);
+    alignas(64) T part[High * columns];
+    tile<High, vectors>(filled, depth, left, from, step, false, part, columns, nullptr, 0, 0);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
@@ -335,15 +375,14 @@ struct BlockedProduct {
     }
   }
 
-  // The tile with `wanted` ≤ Most registers of columns.
-  template <int Most, class Left>
+  // The tile of `High` rows with `wanted` ≤ Most registers of columns.
+  template <int High, int Most, class Left>
   static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
                    Index out_stride, const Finish* end, Index i, Index j) {
     if constexpr (Most > 1) {
-      if (wanted < Most)
-        return tile<Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j);
+      if (wanted < Most) return tile<High, Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j);
     }
-    run_tile<T, Isa, rows, Most>(depth, left, panel, step, add, out, out_stride, end, i, j);
+    run_tile<T, Isa, High, Most>(depth, left, panel, step, add, out, out_stride, end, i, j);
   }
 };
 

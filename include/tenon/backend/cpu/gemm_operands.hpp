@@ -144,13 +144,13 @@ struct MatrixColumns {
 template <class T, class Isa>
 class PackedColumns {
  public:
-  // b (k,n)
-  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k)
-      : depth_(detail::even_depth(k, gemm_depth)), panels_(room(n, k)) {
+  // b (k,n), in blocks of `depth` terms: as many as the products will ask for.
+  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k, Index depth)
+      : depth_(depth), panels_(room(n, k, depth_)) {
     detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&]<class Tile>(Tile) {
       using Packed = detail::Panels<T, Isa, Tile>;
       across_ = Packed::count(n);
-      stride_ = Packed::stride(k);
+      stride_ = Packed::stride(depth_);
       parallel_for(across_ * ((k + depth_ - 1) / depth_), [&](Index i) {
         const Index first = i % across_ * Packed::columns, start = i / across_ * depth_;
         CompiledFor<Isa>::run([&] {
@@ -167,10 +167,10 @@ class PackedColumns {
   }
 
  private:
-  static Index room(Index n, Index k) {
+  static Index room(Index n, Index k, Index depth) {
     Index values = 0;
     detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
-        n, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k); });
+        n, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
     return values;
   }
 

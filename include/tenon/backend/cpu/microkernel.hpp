@@ -28,13 +28,11 @@ struct PackedRows {
 };
 
 // In a panel that Winograd's transforms wrote: all runs are whole, so their length is known to the compiler,
-// and C lies within reach. `far` says that B was not used of late: it is asked for early, since the processor by
-// itself fetches it hardly sooner than it is used.
+// and C lies within reach.
 template <class T, Index Chunk, Index PanelRows>
 struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
   static constexpr bool whole = true;
   static constexpr bool single = Chunk == 1;  // a term a run
-  bool far = false;
 };
 
 // In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
@@ -154,6 +152,35 @@ struct TermsInTable {
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
 
+// The panel of B after this one, in main memory: the processor by itself fetches it hardly sooner than it is used.
+// While the tiles of this one are made, `lines` cache lines of it are asked for with each run of terms, up to the
+// second-level cache.
+template <class T>
+struct NextPanel {
+  const T* from = nullptr;
+  Index values = 0, lines = 0;
+
+  static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+
+  NextPanel() = default;
+  // Asked for by `tiles` tiles of `terms` terms; none if null.
+  NextPanel(const T* panel, Index size, Index tiles, Index terms) : from(panel), values(size) {
+    const Index runs = tiles * terms / row_runs;
+    if (panel && runs > 0) lines = (size / line + runs - 1) / runs;
+  }
+
+  [[gnu::always_inline]] void ask(Index run) const {
+    for (Index q = run * lines; q < (run + 1) * lines; ++q) __builtin_prefetch(from + q * line, 0, 2);
+  }
+  // After a tile.
+  void move(Index terms) {
+    const Index asked = terms / row_runs * lines * line;
+    from += asked;
+    values -= asked;
+    if (values <= 0) lines = 0;
+  }
+};
+
 // What happens to a finished tile or to finished parts of rows: nothing.
 struct LeaveAsIs {
   template <class T>
@@ -163,17 +190,17 @@ struct LeaveAsIs {
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
-[[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b,
-                                                 Index step, bool add, T* __restrict c, Index ldc,
-                                                 const Finish* finish = nullptr, Index i = 0, Index j = 0) {
+[[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b, Index step,
+                                                 bool add, T* __restrict c, Index ldc, const Finish* finish = nullptr,
+                                                 Index i = 0, Index j = 0, const NextPanel<T>& next = {}) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
   constexpr bool whole = requires { Left::whole; };
-  // Where the compiler sees single terms, it would read B from memory for each row.
-  constexpr bool single = [] {
-    if constexpr (requires { Left::single; }) return Left::single;
-    return false;
+  // Where the compiler sees single terms or few rows, it would read B from memory for each row.
+  constexpr bool holds = [] {
+    if constexpr (requires { Left::single; }) return Left::single || Rows <= 4;
+    return Rows <= 4;
   }();
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
@@ -213,16 +240,13 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     }
     const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
     start += count;
-    if constexpr (whole) {
-      constexpr Index ahead = 8192 / static_cast<Index>(sizeof(T));
-      for (Index q = 0; left.far && q < count * Vectors; ++q) __builtin_prefetch(b + ahead + q * lanes);
-    }
+    if constexpr (whole) next.ask(run);
     for (Index p = 0; p < count; ++p, b += step) {
       V row[Vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) {
         load<T, Isa>(b + v * lanes, row[v]);
-        if constexpr (single) hold(row[v]);
+        if constexpr (holds) hold(row[v]);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {

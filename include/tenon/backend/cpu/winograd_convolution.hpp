@@ -68,10 +68,9 @@ struct WinogradConvolution {
     return values;
   }
 
-  // The channels of y that the panels [from, to) of `weights` lead to. Inside a parallel loop it runs
-  // serially. `far` as for the register tile.
-  void outputs(Inputs& v, const WinogradWeights<T, Isa, F, Vectors>& weights, Index from, Index to,
-               bool far) const {
+  // The channels of y that the panels [from, to) of `weights` lead to. Inside a parallel loop it runs serially. `far`
+  // says that the weights come from main memory.
+  void outputs(Inputs& v, const WinogradWeights<T, Isa, F, Vectors>& weights, Index from, Index to, bool far) const {
     const Index width = (to - from) * columns, first_out = weights.first() + from * columns;
     const Index channels = std::min(width, out - first_out);
     const Index stride_m = winograd_stride(v.block.groups() * Rows * width);
@@ -79,13 +78,13 @@ struct WinogradConvolution {
     parallel_for(positions, [&](Index i) {
       const int matrix = weights.matrix_of(static_cast<int>(i));
       const auto [first, end] = v.block.range(i);
-      const Index groups = end - first;
       const T* transformed = v.data() + i * v.stride + first * Rows * in;
       T* to_m = m.data() + i * stride_m + first * Rows * width;
       for (Index panel = from; panel < to; ++panel) {
-        CompiledFor<Isa>::run([&] {
-          multiply(groups, transformed, weights.panel(matrix, panel), far, to_m + (panel - from) * columns, width);
-        });
+        const T* b = weights.panel(matrix, panel);
+        const T* later = far ? panel_after(weights, i, panel) : nullptr;
+        CompiledFor<Isa>::run(
+            [&] { multiply(v.block, first, end, transformed, b, later, to_m + (panel - from) * columns, width); });
       }
     });
     parallel_for(v.block.groups(), [&](Index group) {
@@ -99,15 +98,40 @@ struct WinogradConvolution {
   }
 
  private:
-  // One position: V (groups of Rows tiles, in) times a panel of weights.
-  [[gnu::always_inline]] void multiply(Index groups, const T* v, const T* panel, bool far, T* m, Index width) const {
-    for (Index group = 0; group < groups; ++group, v += Rows * in, m += Rows * width) {
-      if (terms < row_runs) {
-        multiply_tile<T, Isa, Rows, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);
-        continue;
+  // What is multiplied after a panel at position i, where one panel after the other meets all positions; null if that
+  // is the same one or there is none.
+  static const T* panel_after(const WinogradWeights<T, Isa, F, Vectors>& weights, Index i, Index panel) {
+    const int matrix = weights.matrix_of(static_cast<int>(i));
+    if (i + 1 < positions) {
+      const int next = weights.matrix_of(static_cast<int>(i) + 1);
+      return next == matrix ? nullptr : weights.panel(next, panel);
+    }
+    return panel + 1 < weights.panels() ? weights.panel(0, panel + 1) : nullptr;
+  }
+
+  // One position: V (groups [first, end) of Rows tiles, in) times a panel of weights. Meanwhile `later` is asked for, a
+  // panel that lies in main memory, if not null.
+  [[gnu::always_inline]] void multiply(const Block& block, Index first, Index end, const T* v, const T* panel,
+                                       const T* later, T* m, Index width) const {
+    NextPanel<T> next(later, in * columns, end - first, in);
+    for (Index group = first; group < end; ++group, v += Rows * in, m += Rows * width, next.move(in)) {
+      if (block.rows_of(group) < Rows) {
+        multiply_rows<Block::few>(v, panel, next, m, width);
+      } else {
+        multiply_rows<Rows>(v, panel, next, m, width);
       }
-      multiply_tile<T, Isa, Rows, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}, far && group == 0}, panel, columns,
-                                           false, m, width);
+    }
+  }
+
+  template <int Some>
+  [[gnu::always_inline]] void multiply_rows(const T* v, const T* panel, const NextPanel<T>& next, T* m,
+                                            Index width) const {
+    const LeaveAsIs* const as_is = nullptr;
+    if (terms < row_runs) {
+      multiply_tile<T, Isa, Some, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);
+    } else {
+      multiply_tile<T, Isa, Some, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}}, panel, columns, false, m, width,
+                                           as_is, 0, 0, next);
     }
   }
 

@@ -88,11 +88,13 @@ class WinogradTiles {
   std::array<Kind, 4> kinds_;
 };
 
-// Some units of a batch, in groups of `Rows` tiles of one kind.
+// Some units of a batch, in groups of at most `Rows` tiles of one kind: the rows of a register tile, or `few` of them,
+// enough to keep the processor busy.
 template <class F, int Rows>
 class WinogradBlock {
  public:
   static constexpr int positions = F::points * F::points;
+  static constexpr Index few = Rows < 6 ? Rows : (Rows / 2 + 3) / 4 * 4;
   using Tiles = WinogradTiles<F>;
 
   WinogradBlock(Tiles&&, Index, Index) = delete;  // which would be gone
@@ -101,6 +103,10 @@ class WinogradBlock {
       first_[k] = begin * tiles.tiles_per_unit(k);
       count_[k] = (end - begin) * tiles.tiles_per_unit(k);
       start_[k + 1] = start_[k] + (count_[k] + Rows - 1) / Rows;
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      few_[k] = start_[k + 1];
+      while (few_[k] > start_[k] && tiles_of(few_[k] - 1).second <= few) --few_[k];
     }
     for (int p = 0; p < positions; ++p) {
       auto& [from, to] = range_[static_cast<std::size_t>(p)];
@@ -115,36 +121,53 @@ class WinogradBlock {
   Index groups() const { return start_[4]; }
   // The groups that take part in the product of a position: from, to.
   std::pair<Index, Index> range(Index position) const { return range_[static_cast<std::size_t>(position)]; }
-  // How many groups are multiplied, over all positions.
+  // How many rows are multiplied, over all positions.
   Index products() const {
     Index sum = 0;
-    for (const auto& [from, to] : range_) sum += to - from;
+    for (const auto& [from, to] : range_) {
+      sum += (to - from) * Rows;
+      for (std::size_t k = 0; k < 4; ++k) {
+        if (from <= start_[k] && start_[k] < to) sum -= (start_[k + 1] - few_[k]) * (Rows - few);
+      }
+    }
     return sum;
   }
   const typename Tiles::Kind& kind_of(Index group) const { return tiles_.kind(index_of(group)); }
+  // The rows of a group's register tile.
+  Index rows_of(Index group) const { return group < few_[index_of(group)] ? Rows : few; }
 
   // use(place, i) for the tiles of a group, 0 ≤ i < Rows.
   template <class Use>
   [[gnu::always_inline]] void each_tile(Index group, const Use& use) const {
     const std::size_t k = index_of(group);
     const auto& kind = tiles_.kind(k);
-    const Index tile = (group - start_[k]) * Rows, count = std::min<Index>(Rows, count_[k] - tile);
+    const auto [tile, count] = tiles_of(group);
     auto place = tiles_.at(kind, first_[k] + tile);
     for (Index i = 0; i < count; ++i, tiles_.step(kind, place)) use(place, i);
   }
 
  private:
+  // Of its kind the first tile of a group, and how many it has. If the last two have enough with few each, they have.
+  std::pair<Index, Index> tiles_of(Index group) const {
+    const std::size_t k = index_of(group);
+    const Index before = group - start_[k], all = count_[k], left = start_[k + 1] - group;
+    const bool halves = all > Rows && (all - 1) % Rows + 1 + Rows <= 2 * few;
+    const Index tile = before * Rows - (halves && left == 1 ? Rows - few : 0);
+    return {tile, std::min<Index>(halves && left == 2 ? few : Rows, all - tile)};
+  }
+
   std::size_t index_of(Index group) const {
     return static_cast<std::size_t>((group >= start_[1]) + (group >= start_[2]) + (group >= start_[3]));
   }
 
   const Tiles& tiles_;
-  std::array<Index, 4> first_, count_;
-  std::array<Index, 5> start_{};  // groups
+  std::array<Index, 4> first_, count_;  // tiles
+  std::array<Index, 5> start_{};        // groups
+  std::array<Index, 4> few_;            // the first group with few rows
   std::array<std::pair<Index, Index>, positions> range_{};
 };
 
-// How many groups of `Rows` tiles are multiplied in all, in blocks of at most `most` tiles.
+// How many rows are multiplied in all, in groups of at most `Rows` tiles and blocks of at most `most`.
 template <class F, int Rows>
 Index winograd_products(const WinogradTiles<F>& tiles, Index most) {
   const Index some = most / tiles.tiles_per_unit(), whole = tiles.units() / some;

@@ -77,14 +77,14 @@ struct WinogradConvolution {
     Scratch<T> m(positions * stride_m);
     parallel_for(positions, [&](Index i) {
       const int matrix = weights.matrix_of(static_cast<int>(i));
-      const auto [first, end] = v.block.range(i);
-      const T* transformed = v.data() + i * v.stride + first * Rows * in;
-      T* to_m = m.data() + i * stride_m + first * Rows * width;
+      const std::pair<Index, Index> groups = v.block.range(i);
+      const T* transformed = v.data() + i * v.stride + groups.first * Rows * in;
+      T* to_m = m.data() + i * stride_m + groups.first * Rows * width;
       for (Index panel = from; panel < to; ++panel) {
         const T* b = weights.panel(matrix, panel);
         const T* later = far ? panel_after(weights, i, panel) : nullptr;
         CompiledFor<Isa>::run(
-            [&] { multiply(v.block, first, end, transformed, b, later, to_m + (panel - from) * columns, width); });
+            [&] { multiply(v.block, groups, transformed, b, later, to_m + (panel - from) * columns, width); });
       }
     });
     parallel_for(v.block.groups(), [&](Index group) {
@@ -109,12 +109,12 @@ struct WinogradConvolution {
     return panel + 1 < weights.panels() ? weights.panel(0, panel + 1) : nullptr;
   }
 
-  // One position: V (groups [first, end) of Rows tiles, in) times a panel of weights. Meanwhile `later` is asked for, a
-  // panel that lies in main memory, if not null.
-  [[gnu::always_inline]] void multiply(const Block& block, Index first, Index end, const T* v, const T* panel,
-                                       const T* later, T* m, Index width) const {
-    NextPanel<T> next(later, in * columns, end - first, in);
-    for (Index group = first; group < end; ++group, v += Rows * in, m += Rows * width, next.move(in)) {
+  // One position: V (groups of Rows tiles, in) times a panel of weights. Meanwhile `later` is asked for, a panel that
+  // lies in main memory, if not null.
+  [[gnu::always_inline]] void multiply(const Block& block, const std::pair<Index, Index>& groups, const T* v,
+                                       const T* panel, const T* later, T* m, Index width) const {
+    NextPanel<T> next(later, in * columns, groups.second - groups.first, in);
+    for (Index group = groups.first; group < groups.second; ++group, v += Rows * in, m += Rows * width, next.move(in)) {
       if (block.rows_of(group) < Rows) {
         multiply_rows<Block::few>(v, panel, next, m, width);
       } else {

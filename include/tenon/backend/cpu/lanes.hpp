@@ -279,7 +279,7 @@ struct LanesWeightGradient {
       for (Index ox = dy.w; ox > 0; --ox, in += step_x, gradient += step_y) {
         V d[Q];
 #pragma GCC unroll 8
-        for (int q = 0; q < Q; ++q) load<T, Isa>(gradient + q * lanes, d[q]);
+        for (int q = 0; q < Q; ++q) load_once<T, Isa>(gradient + q * lanes, d[q]);
 #pragma GCC unroll 8
         for (int k = 0; k < K; ++k) {
           V value;

@@ -89,8 +89,7 @@ struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
-  // Rows of a tile for a last strip that lacks some: enough to keep the processor busy.
-  static constexpr int few = rows < 6 ? rows : (rows / 2 + 3) / 4 * 4;
+  static constexpr int few = few_rows(rows);  // of the tile for a last strip that lacks some
   // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would
   // fill the first-level cache.
   static constexpr Index widest = columns_of_block;

@@ -60,6 +60,9 @@ template <class V>
 #endif
 }
 
+// Of a register tile with `rows` rows, those that are enough to keep the processor busy.
+constexpr int few_rows(int rows) { return rows < 6 ? rows : (rows / 2 + 3) / 4 * 4; }
+
 // Runs a function as compiled for an instruction set, with what it calls inlined. It must not start parallel
 // loops: those call back through a pointer, which is not compiled for the set. It stays a function of its own even
 // where the caller is compiled for the set too, as with -march=native: with the caller's variables beside them, the

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "tenon/backend/cpu/isa.hpp"
 #include "tenon/backend/cpu/winograd_transform.hpp"
 
 namespace tenon::cpu {
@@ -94,7 +95,7 @@ template <class F, int Rows>
 class WinogradBlock {
  public:
   static constexpr int positions = F::points * F::points;
-  static constexpr Index few = Rows < 6 ? Rows : (Rows / 2 + 3) / 4 * 4;
+  static constexpr int few = few_rows(Rows);
   using Tiles = WinogradTiles<F>;
 
   WinogradBlock(Tiles&&, Index, Index) = delete;  // which would be gone

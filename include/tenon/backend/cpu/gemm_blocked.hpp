@@ -84,6 +84,43 @@ void with_gemm_tile(Index n, const Use& use) {
   }
 }
 
+// What is read next, from main memory: while tiles are made, the second-level cache is asked for some of it at a time.
+// All at once would keep the tiles waiting.
+template <class T>
+struct Ahead {
+  struct Part {
+    const T* data = nullptr;
+    Index stride = 0, width = 0, terms = 0;  // from one term to the next, values of each, and how many
+
+    static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+    Index lines() const { return terms * ((width + line - 1) / line); }
+    void ask(Index share, Index shares) const {
+      for (Index p = terms * share / shares; p < terms * (share + 1) / shares; ++p) {
+        for (Index q = 0; q < width; q += line) __builtin_prefetch(data + p * stride + q, 0, 2);
+      }
+    }
+  };
+  Part a, b;
+  Index tiles;  // to be made after each share
+  Index share = 0, shares = 0;
+
+  // Asked for while `panels` times `strips` tiles are made.
+  void spread(Index panels, Index strips) {
+    const Index lines = a.lines() + b.lines();
+    if (lines == 0 || strips <= 0) return;
+    tiles = std::clamp<Index>(lines_at_once * panels * strips / lines, std::min<Index>(2, strips), strips);
+    shares = panels * (strips / tiles);
+  }
+  static constexpr Index lines_at_once = 64;
+
+  void ask() {
+    if (share == shares) return;
+    a.ask(share, shares);
+    b.ask(share, shares);
+    ++share;
+  }
+};
+
 template <class T, class Isa, class Tile, class Rows, class Columns, class Finish>
 struct BlockedProduct {
   using Packed = Panels<T, Isa, Tile>;
@@ -95,6 +132,10 @@ struct BlockedProduct {
   static constexpr Index widest = columns_of_block;
   static constexpr bool scattered = requires { Rows::scattered; };
   static constexpr Index deepest = scattered ? gemm_depth / 2 : gemm_depth;
+  static constexpr bool in_place = [] {
+    if constexpr (requires { Rows::in_place; }) return Rows::in_place;
+    return false;
+  }();
 
   const GemmBlocks& g;
   const Rows& a;
@@ -145,7 +186,7 @@ struct BlockedProduct {
   // that two cores write and read in turn cost more than packing them twice.
   void stripe(Index j0, Index width, Index begin, Index end) const {
     const bool stored = columns_lie(), ready = columns_ready(), pack = packs();
-    const Index most = even_depth(g.m, g.k, deepest);
+    const Index most = even_depth(g.m, g.k, small() ? deepest / 2 : deepest);
     const Index panels = Packed::count(width), stride = Packed::stride(most);
     Scratch<T> packed(pack ? panels * stride : 0);
     for (Index p0 = 0; p0 < std::max<Index>(g.k, 1); p0 += most) {
@@ -212,6 +253,10 @@ struct BlockedProduct {
     Index stride;
   };
 
+  struct StripRange {
+    Index begin, end;
+  };
+
   // Strips [begin, end) of C, of `rows` rows each, times all panels. Either a strip stays in the first-level
   // cache while the panels come by, or a panel does, if it fits, strips cost nothing to fetch again and
   // several come by.
@@ -230,11 +275,12 @@ struct BlockedProduct {
       if (copies()) return multiply_copies(reader, begin, end, block);
     }
     if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
+      Ahead<T> next = ahead(reader, block, {begin, end}, {begin, end});
       for (Index j = 0; j < width; j += columns) {
         Index strip = begin;
         if constexpr (in_place) {
           if (reader.template lies<rows>())
-            strip = down(strip_at(begin, j == 0), rows * reader.stride, block, begin, end, j);
+            strip = down(strip_at(begin, j == 0), reader.apart(rows), block, begin, end, j, next);
         }
         for (; strip < end; ++strip) {
           if (rows_of(strip) <= few) {
@@ -266,8 +312,9 @@ struct BlockedProduct {
       const Index last = std::min(end, first + strips_copied),
                   count = std::min(last * rows, g.m) - first * rows;
       reader.template copy<rows>(first * rows, count, copied.data(), apart);
+      Ahead<T> next = ahead(reader, block, {first, last}, {begin, end});
       for (Index j = 0; j < block.width; j += columns) {
-        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j);
+        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j, next);
         for (; strip < last; ++strip) {
           const RowsCopied<T, rows> left{copied.data() + (strip - first) * apart};
           if (rows_of(strip) <= few) {
@@ -292,11 +339,46 @@ struct BlockedProduct {
   // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from
   // one to the next; the first that is left.
   template <class Left>
-  [[gnu::always_inline]] Index down(const Left& left, Index apart, const Block& block, Index strip,
-                                    Index last, Index j) const {
-    const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) - strip : 0;
-    return strip + whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, whole, block, strip, j);
+  [[gnu::always_inline]] Index down(Left left, Index apart, const Block& block, Index strip, Index last, Index j,
+                                    Ahead<T>& next) const {
+    const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) : strip;
+    while (strip < whole) {
+      next.ask();
+      const Index count = whole - strip < 2 * next.tiles ? whole - strip : next.tiles,
+                  done = whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, count, block, strip, j);
+      if (done == 0) break;
+      strip += done;
+      left.move(done * apart);
+    }
+    return strip;
   }
+
+  // What is read after the strips `now` of A, of `all`, have met a block: the strips after them, or the first ones of
+  // the next terms; and while all do so, the next terms of B. Only where A is read once, and not where each term lies
+  // in a page of its own: finding the pages costs what asking saves.
+  template <class Reader>
+  [[gnu::always_inline]] Ahead<T> ahead([[maybe_unused]] const Reader& reader, const Block& block, StripRange now,
+                                        StripRange all) const {
+    Ahead<T> next{.tiles = now.end - now.begin};
+    if constexpr (copyable) {
+      if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return next;
+      const Index deeper = std::min(block.depth, g.k - block.p0 - block.depth);  // terms of the next block
+      const bool more = now.end < all.end;
+      const Index begin = more ? now.end : all.begin,
+                  end = copies() ? std::min(all.end, begin + strips_copied) : all.end;
+      next.a = {reader.data + (more ? 0 : block.depth * reader.stride) + begin * rows, reader.stride,
+                std::min(g.m, end * rows) - begin * rows, more ? block.depth : deeper};
+      if constexpr (requires { b.row(0); }) {
+        const auto term = [&](Index strip) { return deeper * (strip - all.begin) / (all.end - all.begin); };
+        const Index first = term(now.begin);
+        if (b.row(0))
+          next.b = {b.row(block.p0 + block.depth + first) + block.j0, b.stride, block.width, term(now.end) - first};
+      }
+      next.spread(block.width / columns, std::min(now.end, whole_strips()) - now.begin);
+    }
+    return next;
+  }
+  static constexpr Index page = 4096 / static_cast<Index>(sizeof(T));  // values
 
   // `count` whole tiles from strip and column on, if they can be done in one go; how many were. None if there
   // is only one: cell() leaves it more registers.
@@ -334,17 +416,22 @@ struct BlockedProduct {
     return std::min<Index>(halves() && strip == whole_strips() ? few : rows, g.m - first_row(strip));
   }
 
-  static constexpr bool in_place = requires { Rows::in_place; };
-
   static constexpr bool narrow = Isa::bytes < 64;
 
-  // Whether strips of A are copied: where they can be and meet more than a few panels.
+  // Whether strips of A are copied: where they can be, meet more than a few panels, and have terms so far apart that
+  // few lines of them fit into the first-level cache.
   static constexpr bool copyable = [] {
     if constexpr (requires { Rows::copies; }) return Rows::copies;
     return false;
   }();
-  bool copies() const { return copyable && g.n >= 8 * columns; }
+  bool copies() const {
+    if constexpr (copyable) return g.n >= 8 * columns;
+    return false;
+  }
   static constexpr Index strips_copied = 16;
+
+  // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.
+  bool small() const { return copyable && !copies() && g.m <= 96; }
 
   // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
   template <int High, class Left>

@@ -35,6 +35,7 @@ struct MatrixRows {
     bool lies() const {
       return Rows <= 12 || stride * static_cast<Index>(sizeof(T)) % 4096 != 0;
     }
+    Index apart(Index rows) const { return rows * stride; }
     template <int Rows>
     RowsApart<T> strip(Index first, Index count, bool more, T* room) const {
       const T* in = data + first * stride;
@@ -56,41 +57,53 @@ struct TransposedRows {
   Index stride;
 
   static constexpr bool scattered = true;
-  static constexpr bool copies = Isa::bytes < 64;
+  static constexpr bool copies = Isa::bytes < 64, in_place = copies;
 
   struct Reader {
     const T* data;
     Index stride, depth;
 
     template <int Rows>
+    static constexpr bool lies() {
+      return true;
+    }
+    static Index apart(Index rows) { return rows; }
+    template <int Rows>
     [[gnu::always_inline]] RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
-      if (count == Rows) return {data + first, stride, true};
+      if (count == Rows) return {data + first, stride, !in_place};
       copy<Rows>(first, count, room, 0);
       return {room, Rows};
     }
 
-    // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next. Term by term, all rows
-    // of one: terms lie in pages of their own. Rows that a last strip lacks may be anything.
+    // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next. All rows of some terms
+    // at a time: terms lie in pages of their own, and lines of the copy are written one after the other. Rows that a
+    // last strip lacks may be anything.
     template <int Rows>
     [[gnu::always_inline]] void copy(Index first, Index count, T* room, Index apart) const {
       constexpr int lanes = lanes_of<T, Isa>;
-      constexpr Index ahead = 8, over = (Rows + lanes - 1) / lanes * lanes - Rows;
+      constexpr Index terms = 4, over = (Rows + lanes - 1) / lanes * lanes - Rows;
       // Whole registers reach over the rows or the terms after a strip's, which are written later; the last terms
       // are copied as they are.
       const Index strips = (count + Rows - 1) / Rows, beyond = strips * Rows - count + over;
       const Index exact = std::min<Index>(depth, std::max<Index>(over / Rows, beyond / stride) + 1);
       const T* in = data + first;
-      for (Index p = 0; p < depth - exact; ++p, in += stride, room += Rows) {
-        for (Index q = 0; q < count; q += 16) __builtin_prefetch(in + ahead * stride + q);
+      Index p = 0;
+      for (; p + terms <= depth - exact; p += terms, in += terms * stride, room += terms * Rows) {
+        for (Index t = terms; t < 2 * terms; ++t) {
+          for (Index q = 0; q < count; q += 16) __builtin_prefetch(in + t * stride + q);
+        }
         for (Index s = 0; s < strips; ++s) {
-          for (int i = 0; i < Rows; i += lanes) {
-            Vec<T, Isa> v;
-            load<T, Isa>(in + s * Rows + i, v);
-            store<T, Isa>(v, room + s * apart + i);
+#pragma GCC unroll 4
+          for (Index t = 0; t < terms; ++t) {
+            for (int i = 0; i < Rows; i += lanes) {
+              Vec<T, Isa> v;
+              load<T, Isa>(in + t * stride + s * Rows + i, v);
+              store<T, Isa>(v, room + s * apart + t * Rows + i);
+            }
           }
         }
       }
-      for (Index p = 0; p < exact; ++p, in += stride, room += Rows) {
+      for (; p < depth; ++p, in += stride, room += Rows) {
         for (Index s = 0; s < strips; ++s)
           copy_some<Rows>(in + s * Rows, std::min<Index>(Rows, count - s * Rows), room + s * apart);
       }

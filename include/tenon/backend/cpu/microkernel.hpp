@@ -75,6 +75,7 @@ struct RowsTogether {
     for (Index p = run; p < 2 * run; ++p) __builtin_prefetch(data + (start + p) * stride);
   }
   void asked() { ask_ahead = false; }
+  void move(Index values) { data += values; }
 };
 
 // Copied from a transposed matrix: `Rows` rows side by side, term after term.

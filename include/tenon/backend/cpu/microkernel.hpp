@@ -188,12 +188,19 @@ struct LeaveAsIs {
   void operator()(Index, Index, Index, T*) const {}
 };
 
+// From one tile to the next: values of A, B and C, and rows and columns of C.
+struct TileStep {
+  Index a = 0, b = 0, c = 0, i = 0, j = 0;
+};
+
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
-// the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished.
+// the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
+// residual that is asked for is that of the tile `asked` further on.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b, Index step,
                                                  bool add, T* __restrict c, Index ldc, const Finish* finish = nullptr,
-                                                 Index i = 0, Index j = 0, const NextPanel<T>& next = {}) {
+                                                 Index i = 0, Index j = 0, const TileStep& asked = {},
+                                                 const NextPanel<T>& next = {}) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
@@ -205,8 +212,9 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   }();
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
+  constexpr int line = 64 / static_cast<int>(sizeof(T));
   const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
-    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * ldc + v * lanes, 1);
+    for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + r * ldc + q, 1);
   };
   constexpr bool steady = requires { Left::steady; };
   if constexpr (!whole && !steady) {
@@ -215,10 +223,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {
-      const T* more = finish->residual + i * finish->row + j;
+      const T* more = finish->residual + (i + asked.i) * finish->row + j + asked.j;
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        for (int v = 0; v < Vectors; ++v) __builtin_prefetch(more + r * finish->row + v * lanes);
+        for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(more + r * finish->row + q);
       }
     }
   }
@@ -281,21 +289,18 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   }
 }
 
-// From one tile to the next: values of A, B and C, and rows and columns of C.
-struct TileStep {
-  Index a, b, c, i, j;
-};
-
 // `count` tiles, one after the other, with the loop inside: by itself, what surrounds a tile takes as long as
 // eight of its terms.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
                                  Index step, bool add, T* c, Index ldc, const Finish* finish, Index i,
                                  Index j) {
+  // With few terms a tile is made before memory answers.
+  const TileStep asked = depth < 128 ? by : TileStep{};
   CompiledFor<Isa>::run([&] {
     Left left = first;
     for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j);
+      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, asked);
       if constexpr (requires { left.move(by.a); }) {
         if (by.a != 0) {
           left.move(by.a);

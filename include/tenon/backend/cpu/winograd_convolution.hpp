@@ -131,7 +131,7 @@ struct WinogradConvolution {
       multiply_tile<T, Isa, Some, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);
     } else {
       multiply_tile<T, Isa, Some, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}}, panel, columns, false, m, width,
-                                           as_is, 0, 0, next);
+                                           as_is, 0, 0, {}, next);
     }
   }
 

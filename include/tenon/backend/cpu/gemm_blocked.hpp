@@ -204,10 +204,11 @@ struct BlockedProduct {
       if constexpr (packable) {
         if (ready) block = b.packed->block(p0, j0 / columns);
       }
-      const Index strips = end - begin, work = rows * width * depth;
-      const Index grain = strips * work < 200000
-                              ? strips
-                              : std::max<Index>(400000 / (work + 1) + 1, strips / (32 * available_threads()));
+      // As many strips at a time as stay in the second-level cache beside B while panels come by.
+      const Index strips = end - begin, work = rows * width * depth, stay = std::max<Index>(4, 49152 / (rows * depth));
+      const Index grain = strips * work < 200000 ? strips
+                                                 : std::max<Index>(400000 / (work + 1) + 1,
+                                                                   std::min(stay, strips / (32 * available_threads())));
       const Index unit = copies() ? strips_copied : together();
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
         CompiledFor<Isa>::run([&] { multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride}); });

@@ -94,13 +94,13 @@ struct Ahead {
 
     static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
     Index lines() const { return terms * ((width + line - 1) / line); }
-    void ask(Index share, Index shares) const {
-      for (Index p = terms * share / shares; p < terms * (share + 1) / shares; ++p) {
+    void ask(Index i, Index of) const {
+      for (Index p = terms * i / of; p < terms * (i + 1) / of; ++p) {
         for (Index q = 0; q < width; q += line) __builtin_prefetch(data + p * stride + q, 0, 2);
       }
     }
   };
-  Part a, b;
+  Part a{}, b{};
   Index tiles;  // to be made after each share
   Index share = 0, shares = 0;
 

@@ -205,7 +205,8 @@ struct BlockedProduct {
         if (ready) block = b.packed->block(p0, j0 / columns);
       }
       // As many strips at a time as stay in the second-level cache beside B while panels come by.
-      const Index strips = end - begin, work = rows * width * depth, stay = std::max<Index>(4, 49152 / (rows * depth));
+      const Index strips = end - begin, work = rows * width * depth,
+                  stay = std::max<Index>(4, 49152 / (rows * depth + 1));
       const Index grain = strips * work < 200000 ? strips
                                                  : std::max<Index>(400000 / (work + 1) + 1,
                                                                    std::min(stay, strips / (32 * available_threads())));

@@ -42,7 +42,8 @@ inline PhaseTaps phase_taps(Index phase, Index kernel, Index stride, Index pad, 
 // the second-level cache if they are small.
 inline bool by_lines(Index taps, Index o) { return taps * o <= 8192; }
 
-// y = finish(windows·w) for the windows that were taken, w (taps,o); a row of y is `stride` long.
+// y = finish(windows·w) for the windows that were taken, w (taps,o); a row of y is `stride` long. Tiles of neighbours
+// on one line share addresses, and a line of them is done in one go.
 template <class T, class Isa, class Finish>
 void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& taps, const GemmBlocks& blocks,
                       const T* w, T* y, Index stride, const Finish& finish) {
@@ -53,6 +54,22 @@ void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& ta
       const NeighbourRows<T> rows{windows, taps.data()};
       return BlockedProduct<T, Isa, Neighbours, NeighbourRows<T>, MatrixColumns<T, Isa>, Finish>{
           blocks, rows, weights, y, stride, finish}();
+    }
+  } else {
+    constexpr int rows = 4, vectors = 2;
+    constexpr Index columns = vectors * lanes_of<T, Isa>;
+    const Index wide = windows.width();
+    if (blocks.n % columns == 0 && wide % rows == 0) {
+      const auto runs = runs_of(taps.data(), 0, blocks.k);
+      const TileStep next{.a = rows * windows.step(), .c = rows * stride, .i = rows};
+      for (Index i = 0; i < blocks.m; i += wide) {
+        const NeighboursApart<T> left{windows.data() + windows.line(i / wide), windows.step(), runs.data()};
+        for (Index j = 0; j < blocks.n; j += columns) {
+          run_tiles<T, Isa, rows, vectors>(wide / rows, next, blocks.k, left, w + j, blocks.n, false,
+                                           y + i * stride + j, stride, &finish, i, j);
+        }
+      }
+      return;
     }
   }
   const auto begins = windows.windows(rows_in_table - 1);

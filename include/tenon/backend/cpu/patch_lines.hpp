@@ -129,6 +129,19 @@ class PatchLines {
 // The most rows of a tile for which there are registers, where each has an address of its own.
 inline constexpr int rows_in_table = 9;
 
+// Terms [start, start + depth) of windows as runs of neighbours.
+inline std::vector<RowRun> runs_of(const Index* taps, Index start, Index depth) {
+  std::vector<RowRun> runs;
+  for (Index p = start; p < start + depth; ++p) {
+    if (p > start && taps[p] == taps[p - 1] + 1) {
+      ++runs.back().length;
+    } else {
+      runs.push_back({taps[p], 1});
+    }
+  }
+  return runs;
+}
+
 // Windows that were taken, as the left operand of a product.
 template <class T>
 struct WindowRows {
@@ -140,15 +153,7 @@ struct WindowRows {
 
   class Reader {
    public:
-    Reader(const WindowRows& rows, Index start, Index depth) : rows_(rows) {
-      for (Index p = start; p < start + depth; ++p) {
-        if (p > start && rows.taps[p] == rows.taps[p - 1] + 1) {
-          ++runs_.back().length;
-        } else {
-          runs_.push_back({rows.taps[p], 1});
-        }
-      }
-    }
+    Reader(const WindowRows& rows, Index start, Index depth) : rows_(rows), runs_(runs_of(rows.taps, start, depth)) {}
 
     template <int Rows>
     RowsInTable<T> strip(Index first, Index, bool, T*) const {
@@ -179,6 +184,22 @@ struct NeighbourRows {
     }
   };
   Reader reader(Index start, Index) const { return {lines, taps + start}; }
+};
+
+// Neighbours on one line as they lie, a step apart.
+template <class T>
+struct NeighboursApart {
+  const T* data;  // of the first window
+  Index stride;
+  const RowRun* runs;
+
+  static constexpr bool apart = true;
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return i * stride + p; }
+  template <int>
+  void ask(Index, Index) const {}
+  void move(Index values) { data += values; }
 };
 
 // Windows transposed: a row is a tap, and its terms are the windows.

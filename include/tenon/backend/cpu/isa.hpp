@@ -50,13 +50,20 @@ template <class T, class Isa>
   v = *reinterpret_cast<const volatile Vec<T, Isa>*>(p);
 }
 
-// The same for a register that is loaded already, from any address; where the compiler is GCC, which needs
-// it. In an unoptimised build nothing is inlined into a function compiled for the set, and it stays in
-// memory.
+// Keeps a value in the register where it is: where several terms are unrolled, GCC would move sums about, or read a
+// value from memory at each use. In an unoptimised build nothing is inlined into a function compiled for the set, and
+// it stays in memory.
 template <class V>
 [[gnu::always_inline]] inline void hold([[maybe_unused]] V& v) {
 #if defined(__x86_64__) && !defined(__clang__)
   asm("" : "+v,m"(v));
+#endif
+}
+// The same until here, for a value that has served.
+template <class V>
+[[gnu::always_inline]] inline void keep([[maybe_unused]] const V& v) {
+#if defined(__x86_64__) && !defined(__clang__)
+  asm("" : : "v,m"(v));
 #endif
 }
 

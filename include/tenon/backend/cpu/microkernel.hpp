@@ -4,151 +4,9 @@
 #include <type_traits>
 
 #include "tenon/backend/cpu/isa.hpp"
+#include "tenon/backend/cpu/tile_rows.hpp"
 
 namespace tenon::cpu {
-
-// Most terms of a packed block: a strip of A (12 KB of floats) then stays in the first-level cache while panels of
-// B (128 KB) come by from the second. With fewer terms C is read and written more often.
-inline constexpr Index gemm_depth = 512;
-
-// How the rows of A under a tile lie in memory. They are read in runs: run r, which begins with term `start`,
-// has length(r) terms or what is left of them, and term start + p of row i is at from(r, start)[of(i, p)].
-// ask<Rows>(r, start) asks for what comes later, until asked(). Where there is `apart`, rows are a stride apart.
-
-// In a packed panel of `PanelRows` rows: runs of `Chunk` terms a row.
-template <class T, Index Chunk, Index PanelRows>
-struct PackedRows {
-  const T* data;
-
-  static constexpr Index length(Index) { return Chunk; }
-  const T* from(Index, Index start) const { return data + start * PanelRows; }
-  static constexpr Index of(Index i, Index p) { return i * Chunk + p; }
-  template <int Rows>
-  void ask(Index, Index) const {}
-};
-
-// In a panel that Winograd's transforms wrote: all runs are whole, so their length is known to the compiler,
-// and C lies within reach.
-template <class T, Index Chunk, Index PanelRows>
-struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
-  static constexpr bool whole = true;
-  static constexpr bool single = Chunk == 1;  // a term a run
-};
-
-// In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
-template <class T>
-struct RowsApart {
-  const T* data;
-  Index stride;
-  const T* next = nullptr;
-
-  static constexpr bool apart = true;
-  static constexpr bool steady = true;  // whatever the depth, a run is short
-  static constexpr Index length(Index) { return 16; }
-  const T* from(Index, Index start) const { return data + start; }
-  Index of(Index i, Index p) const { return i * stride + p; }
-  template <int Rows>
-  [[gnu::always_inline]] void ask(Index, Index start) const {
-    if (!next) return;
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * stride + start);
-  }
-  void asked() { next = nullptr; }
-  void move(Index values) { data += values, next = next ? next + values : nullptr; }
-};
-
-// In a transposed matrix: the rows side by side, term after term.
-template <class T>
-struct RowsTogether {
-  const T* data;
-  Index stride;
-  bool ask_ahead = false;
-
-  static constexpr Index run = 8;
-  static constexpr Index length(Index) { return run; }
-  const T* from(Index, Index start) const { return data + start * stride; }
-  Index of(Index i, Index p) const { return p * stride + i; }
-  template <int Rows>
-  [[gnu::always_inline]] void ask(Index, Index start) const {
-    if (!ask_ahead) return;
-#pragma GCC unroll 8
-    for (Index p = run; p < 2 * run; ++p) __builtin_prefetch(data + (start + p) * stride);
-  }
-  void asked() { ask_ahead = false; }
-  void move(Index values) { data += values; }
-};
-
-// Copied from a transposed matrix: `Rows` rows side by side, term after term.
-template <class T, int Rows>
-struct RowsCopied {
-  const T* data;
-
-  static constexpr Index length(Index) { return gemm_depth; }
-  const T* from(Index, Index start) const { return data + start * Rows; }
-  static constexpr Index of(Index i, Index p) { return p * Rows + i; }
-  template <int>
-  void ask(Index, Index) const {}
-  void move(Index values) { data += values; }
-};
-
-// Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first
-// `own` values are in no run of the row after it.
-struct RowRun {
-  Index offset, length, own = 0;
-};
-
-template <class T, int Rows>
-struct RowsAnywhere {
-  const T* data;
-  const RowRun* runs;
-  Index step;  // from one row to the next in a line of the picture; 0: nothing comes after these rows
-  Index row[Rows];
-
-  static constexpr bool steady = true;
-  Index length(Index r) const { return runs[r].length; }
-  const T* from(Index r, Index) const { return data + runs[r].offset; }
-  Index of(Index i, Index p) const { return row[i] + p; }
-  template <int>
-  [[gnu::always_inline]] void ask(Index r, Index) const {
-    if (step == 0 || runs[r].own == 0) return;
-    const T* next = from(r, 0) + row[0] + Rows * step;
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * step);
-  }
-  void asked() { step = 0; }
-};
-
-// The same from a table of where rows begin, with the terms of a run `step` apart: rows are windows and runs
-// lie in them, or the rows are taps and the runs are lines of windows.
-template <class T>
-struct RowsInTable {
-  const T* data;
-  const RowRun* runs;
-  const Index* row;
-  Index step;
-
-  Index length(Index r) const { return runs[r].length; }
-  const T* from(Index r, Index) const { return data + runs[r].offset; }
-  Index of(Index i, Index p) const { return row[i] + p * step; }
-  template <int>
-  void ask(Index, Index) const {}
-  void asked() {}
-};
-
-// Windows `stride` apart, with a table of where their terms are: fewer addresses than rows.
-template <class T>
-struct TermsInTable {
-  const T* data;
-  const Index* term;
-  Index stride;
-
-  static constexpr Index length(Index) { return gemm_depth; }
-  const T* from(Index, Index) const { return data; }
-  Index of(Index i, Index p) const { return i * stride + term[p]; }
-  template <int>
-  void ask(Index, Index) const {}
-  void asked() {}
-};
 
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
@@ -193,9 +51,29 @@ struct TileStep {
   Index a = 0, b = 0, c = 0, i = 0, j = 0;
 };
 
+// What the loop over a tile's terms has to know of how its rows lie.
+template <class Left, int Rows>
+struct TermsOf {
+  static constexpr bool apart = requires { Left::apart; };
+  static constexpr bool together = requires { Left::together; };
+  static constexpr bool endless = requires { Left::endless; };
+  static constexpr bool fixed = [] {
+    if constexpr (requires { Left::fixed; }) return Left::fixed;
+    return false;
+  }();
+  static constexpr int at_once = fixed || endless ? 4 : 1;
+  // Where the compiler sees several terms, single ones or few rows, it would read B from memory for each row.
+  static constexpr bool holds = [] {
+    if constexpr (requires { Left::single; }) return Left::single || Rows <= 4;
+    return Rows <= 4;
+  }();
+  // Three rows a stride apart share an address (x86 adds one or two strides by itself): there are few registers.
+  static constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
+};
+
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
-// residual that is asked for is that of the tile `asked` further on.
+// places in C and in the residual that are asked for are those of the tile `asked` further on.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b, Index step,
                                                  bool add, T* __restrict c, Index ldc, const Finish* finish = nullptr,
@@ -205,18 +83,13 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
   constexpr bool whole = requires { Left::whole; };
-  // Where the compiler sees single terms or few rows, it would read B from memory for each row.
-  constexpr bool holds = [] {
-    if constexpr (requires { Left::single; }) return Left::single || Rows <= 4;
-    return Rows <= 4;
-  }();
+  constexpr bool steady = requires { Left::steady; };
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
   constexpr int line = 64 / static_cast<int>(sizeof(T));
   const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
-    for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + r * ldc + q, 1);
+    for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
   };
-  constexpr bool steady = requires { Left::steady; };
   if constexpr (!whole && !steady) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) ask_for_row(r);
@@ -230,41 +103,97 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
     }
   }
-  // Three rows a stride apart share an address that moves with the terms: there are few registers for offsets.
-  constexpr bool apart = requires { Left::apart; };
-  constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
+  using Terms = TermsOf<Left, Rows>;
   V sum[Rows][Vectors] = {};
-  for (Index run = 0, start = 0; start < depth; ++run) {
-    left.template ask<Rows>(run, start);
-    if constexpr (steady) {
-      if (run < Rows) ask_for_row(run);
-    }
-    const T* a[addresses] = {left.from(run, start)};
-    if constexpr (apart) {
-#pragma GCC unroll 6
-      for (int t = 0; t < addresses; ++t) {
-        a[t] = a[0] + left.of(sharing * t, 0);
-        asm("" : "+r"(a[t]));
-      }
-    }
-    const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
-    start += count;
-    if constexpr (whole) next.ask(run);
-    for (Index p = 0; p < count; ++p, b += step) {
+  const T* a[Terms::addresses];
+  Index once = 0, twice = 0;
+  if constexpr (Terms::apart) once = left.of(1, 0), twice = left.of(2, 0);
+  // Adds some terms, the first of them number p of the run, with as little as possible between the multiplications:
+  // where another program runs on the same core, each gets half of the instructions that it can start.
+  const auto add_terms = [&]<int Count>(std::integral_constant<int, Count>, [[maybe_unused]] Index p)
+      __attribute__((always_inline)) {
+    constexpr bool several = Terms::at_once > 1;
+#pragma GCC unroll 4
+    for (int u = 0; u < Count; ++u) {
       V row[Vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) {
         load<T, Isa>(b + v * lanes, row[v]);
-        if constexpr (holds) hold(row[v]);
+        if constexpr (Terms::holds || Count > 1) hold(row[v]);
       }
+      b += step;
+      if constexpr (Count > 1) asm("" : "+r"(b));
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const T value = a[r / sharing][left.of(r % sharing, apart ? 0 : p)];
+        V value;
+        if constexpr (Terms::apart) {
+          const int third = r % Terms::sharing;
+          if (third == 0) asm("" : "+r"(once), "+r"(twice));  // or GCC adds u to both, in registers
+          value = a[r / Terms::sharing][(third == 0 ? 0 : third == 1 ? once : twice) + u] - V{};
+        } else {
+          value = a[0][left.of(r, Terms::together ? 0 : several ? u : p)] - V{};
+        }
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += value * row[v];
+        for (int v = 0; v < Vectors; ++v) {
+          sum[r][v] += value * row[v];
+          if constexpr (Count > 1) hold(sum[r][v]);
+        }
+        if constexpr (Count > 1) keep(value);
       }
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors && Count > 1; ++v) keep(row[v]);
+      if constexpr (Terms::together) {
+        a[0] += left.of(0, 1);
+        asm("" : "+r"(a[0]));
+      }
+    }
 #pragma GCC unroll 6
-      for (int t = 0; t < addresses && apart; ++t) ++a[t];
+    for (int t = 0; t < Terms::addresses && several && !Terms::together; ++t)
+      a[t] += Terms::apart ? Count : left.of(0, Count);
+  };
+  const auto begin = [&](Index run, Index start) __attribute__((always_inline)) {
+    a[0] = left.from(run, start);
+    if constexpr (Terms::apart) {
+#pragma GCC unroll 6
+      for (int t = 0; t < Terms::addresses; ++t) {
+        a[t] = a[0] + left.of(Terms::sharing * t, 0);
+        asm("" : "+r"(a[t]));
+      }
+    }
+  };
+  constexpr std::integral_constant<int, Terms::at_once> some;
+  constexpr std::integral_constant<int, 1> one;
+  const auto ask = [&](Index run, Index start) __attribute__((always_inline)) {
+    left.template ask<Rows>(run, start);
+    if constexpr (steady) {
+      if (run < Rows) ask_for_row(run);
+    }
+    if constexpr (whole) next.ask(run);
+  };
+  if constexpr (Terms::endless) {
+    // One load whose address moves by a page a term is foreseen from its third term on, four of them are not.
+    const Index many = depth < 64 && step > Vectors * lanes ? 0 : depth / some * some;
+    begin(0, 0);
+    const T* const end = a[0] + left.of(0, many);
+    for (Index run = 0; a[0] != end; ++run) {
+      ask(run, run * left.length(run));
+      const bool more = left.asks() || run < Rows - 1;
+      const Index length = left.of(0, left.length(run));
+      const T* const until = more && end - a[0] > length ? a[0] + length : end;
+      do { add_terms(some, 0); } while (a[0] != until);
+    }
+    for (Index p = many; p < depth; ++p) add_terms(one, p);
+  } else {
+    for (Index run = 0, start = 0; start < depth; ++run) {
+      ask(run, start);
+      begin(run, start);
+      const Index count = whole ? left.length(run) : std::min(left.length(run), depth - start);
+      start += count;
+      Index p = 0;
+      if constexpr (some > 1) {
+        for (; p + some <= count; p += some) add_terms(some, p);
+      }
+      for (; p < count; ++p) add_terms(one, p);
     }
   }
   if (add) {
@@ -296,7 +225,8 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
                                  Index step, bool add, T* c, Index ldc, const Finish* finish, Index i,
                                  Index j) {
   // With few terms a tile is made before memory answers.
-  const TileStep asked = depth < 128 ? by : TileStep{};
+  const Index ahead = depth <= 128 ? 2 : 0;
+  const TileStep asked{.c = ahead * by.c, .i = ahead * by.i, .j = ahead * by.j};
   CompiledFor<Isa>::run([&] {
     Left left = first;
     for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {

@@ -1,0 +1,159 @@
+// How the rows of A under a register tile lie in memory.
+#pragma once
+
+#include "tenon/core/shape.hpp"
+
+namespace tenon::cpu {
+
+// Most terms of a packed block: a strip of A (12 KB of floats) then stays in the first-level cache while panels of
+// B (128 KB) come by from the second. With fewer terms C is read and written more often.
+inline constexpr Index gemm_depth = 512;
+
+// Rows are read in runs: run r, which begins with term `start`, has length(r) terms or what is left of them, and term
+// start + p of row i is at from(r, start)[of(i, p)]. ask<Rows>(r, start) asks for what comes later, until asked().
+//
+// Where there is `apart`, rows are a stride apart and terms side by side; with `together` it is the other way round.
+// Where there is `fixed`, the compiler knows where both are. With `endless` a run goes on in the next, and is cut short
+// only while something is to be asked for, as asks() says.
+
+// In a packed panel of `PanelRows` rows: runs of `Chunk` terms a row.
+template <class T, Index Chunk, Index PanelRows>
+struct PackedRows {
+  const T* data;
+
+  static constexpr bool fixed = Chunk > 1;
+  static constexpr Index length(Index) { return Chunk; }
+  const T* from(Index, Index start) const { return data + start * PanelRows; }
+  static constexpr Index of(Index i, Index p) { return i * Chunk + p; }
+  template <int Rows>
+  void ask(Index, Index) const {}
+};
+
+// In a panel that Winograd's transforms wrote: all runs are whole, so their length is known to the compiler,
+// and C lies within reach.
+template <class T, Index Chunk, Index PanelRows>
+struct WholeRuns : PackedRows<T, Chunk, PanelRows> {
+  static constexpr bool whole = true;
+  static constexpr bool single = Chunk == 1;  // a term a run
+};
+
+// In a matrix, row after row. `next` is where the rows begin that are wanted after these, or null.
+template <class T>
+struct RowsApart {
+  const T* data;
+  Index stride;
+  const T* next = nullptr;
+
+  static constexpr bool apart = true, endless = true;
+  static constexpr bool steady = true;  // whatever the depth, a run is short
+  static constexpr Index length(Index) { return 16; }
+  const T* from(Index, Index start) const { return data + start; }
+  Index of(Index i, Index p) const { return i * stride + p; }
+  template <int Rows>
+  [[gnu::always_inline]] void ask(Index, Index start) const {
+    if (!next) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * stride + start);
+  }
+  bool asks() const { return next != nullptr; }
+  void asked() { next = nullptr; }
+  void move(Index values) { data += values, next = next ? next + values : nullptr; }
+};
+
+// In a transposed matrix: the rows side by side, term after term.
+template <class T>
+struct RowsTogether {
+  const T* data;
+  Index stride;
+  bool ask_ahead = false;
+
+  static constexpr bool together = true, endless = true;
+  static constexpr Index run = 8;
+  static constexpr Index length(Index) { return run; }
+  const T* from(Index, Index start) const { return data + start * stride; }
+  Index of(Index i, Index p) const { return p * stride + i; }
+  template <int Rows>
+  [[gnu::always_inline]] void ask(Index, Index start) const {
+    if (!ask_ahead) return;
+#pragma GCC unroll 8
+    for (Index p = run; p < 2 * run; ++p) __builtin_prefetch(data + (start + p) * stride);
+  }
+  bool asks() const { return ask_ahead; }
+  void asked() { ask_ahead = false; }
+  void move(Index values) { data += values; }
+};
+
+// Copied from a transposed matrix: `Rows` rows side by side, term after term.
+template <class T, int Rows>
+struct RowsCopied {
+  const T* data;
+
+  static constexpr bool fixed = true;
+  static constexpr Index length(Index) { return gemm_depth; }
+  const T* from(Index, Index start) const { return data + start * Rows; }
+  static constexpr Index of(Index i, Index p) { return p * Rows + i; }
+  template <int>
+  void ask(Index, Index) const {}
+  void move(Index values) { data += values; }
+};
+
+// Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first
+// `own` values are in no run of the row after it.
+struct RowRun {
+  Index offset, length, own = 0;
+};
+
+template <class T, int Rows>
+struct RowsAnywhere {
+  const T* data;
+  const RowRun* runs;
+  Index step;  // from one row to the next in a line of the picture; 0: nothing comes after these rows
+  Index row[Rows];
+
+  static constexpr bool steady = true;
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return row[i] + p; }
+  template <int>
+  [[gnu::always_inline]] void ask(Index r, Index) const {
+    if (step == 0 || runs[r].own == 0) return;
+    const T* next = from(r, 0) + row[0] + Rows * step;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * step);
+  }
+  void asked() { step = 0; }
+};
+
+// The same from a table of where rows begin, with the terms of a run `step` apart: rows are windows and runs
+// lie in them, or the rows are taps and the runs are lines of windows.
+template <class T>
+struct RowsInTable {
+  const T* data;
+  const RowRun* runs;
+  const Index* row;
+  Index step;
+
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return row[i] + p * step; }
+  template <int>
+  void ask(Index, Index) const {}
+  void asked() {}
+};
+
+// Windows `stride` apart, with a table of where their terms are: fewer addresses than rows.
+template <class T>
+struct TermsInTable {
+  const T* data;
+  const Index* term;
+  Index stride;
+
+  static constexpr Index length(Index) { return gemm_depth; }
+  const T* from(Index, Index) const { return data; }
+  Index of(Index i, Index p) const { return i * stride + term[p]; }
+  template <int>
+  void ask(Index, Index) const {}
+  void asked() {}
+};
+
+}  // namespace tenon::cpu

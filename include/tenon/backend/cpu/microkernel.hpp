@@ -56,12 +56,14 @@ template <class Left, int Rows>
 struct TermsOf {
   static constexpr bool apart = requires { Left::apart; };
   static constexpr bool together = requires { Left::together; };
+  static constexpr bool anywhere = requires { Left::anywhere; }
+  &&Rows <= 8;  // each with a register for its place
   static constexpr bool endless = requires { Left::endless; };
   static constexpr bool fixed = [] {
     if constexpr (requires { Left::fixed; }) return Left::fixed;
     return false;
   }();
-  static constexpr int at_once = fixed || endless ? 4 : 1;
+  static constexpr int at_once = fixed || endless || anywhere ? 4 : 1;
   // Where the compiler sees several terms, single ones or few rows, it would read B from memory for each row.
   static constexpr bool holds = [] {
     if constexpr (requires { Left::single; }) return Left::single || Rows <= 4;
@@ -108,11 +110,16 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   const T* a[Terms::addresses];
   Index once = 0, twice = 0;
   if constexpr (Terms::apart) once = left.of(1, 0), twice = left.of(2, 0);
+  [[maybe_unused]] Index place[Rows];
+  if constexpr (Terms::anywhere) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) place[r] = left.of(r, 0);
+  }
   // Adds some terms, the first of them number p of the run, with as little as possible between the multiplications:
   // where another program runs on the same core, each gets half of the instructions that it can start.
   const auto add_terms = [&]<int Count>(std::integral_constant<int, Count>, [[maybe_unused]] Index p)
       __attribute__((always_inline)) {
-    constexpr bool several = Terms::at_once > 1;
+    constexpr bool several = Terms::at_once > 1, moves = !Terms::together && (several || Terms::apart);
 #pragma GCC unroll 4
     for (int u = 0; u < Count; ++u) {
       V row[Vectors];
@@ -130,6 +137,9 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
           const int third = r % Terms::sharing;
           if (third == 0) asm("" : "+r"(once), "+r"(twice));  // or GCC adds u to both, in registers
           value = a[r / Terms::sharing][(third == 0 ? 0 : third == 1 ? once : twice) + u] - V{};
+        } else if constexpr (Terms::anywhere) {
+          asm("" : "+r"(place[r]));
+          value = a[0][place[r] + (Terms::together ? 0 : u)] - V{};
         } else {
           value = a[0][left.of(r, Terms::together ? 0 : several ? u : p)] - V{};
         }
@@ -143,13 +153,12 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors && Count > 1; ++v) keep(row[v]);
       if constexpr (Terms::together) {
-        a[0] += left.of(0, 1);
+        a[0] += left.of(0, 1) - left.of(0, 0);
         asm("" : "+r"(a[0]));
       }
     }
 #pragma GCC unroll 6
-    for (int t = 0; t < Terms::addresses && several && !Terms::together; ++t)
-      a[t] += Terms::apart ? Count : left.of(0, Count);
+    for (int t = 0; t < Terms::addresses && moves; ++t) a[t] += Terms::fixed ? left.of(0, Count) : Count;
   };
   const auto begin = [&](Index run, Index start) __attribute__((always_inline)) {
     a[0] = left.from(run, start);
@@ -172,12 +181,12 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   };
   if constexpr (Terms::endless) {
     // One load whose address moves by a page a term is foreseen from its third term on, four of them are not.
-    const Index many = depth < 64 && step > Vectors * lanes ? 0 : depth / some * some;
+    const Index many = depth < 64 && step > Vectors * lanes ? 0 : depth & -some;
     begin(0, 0);
     const T* const end = a[0] + left.of(0, many);
     for (Index run = 0; a[0] != end; ++run) {
       ask(run, run * left.length(run));
-      const bool more = left.asks() || run < Rows - 1;
+      const bool more = left.asks() || (steady && run < Rows - 1);
       const Index length = left.of(0, left.length(run));
       const T* const until = more && end - a[0] > length ? a[0] + length : end;
       do { add_terms(some, 0); } while (a[0] != until);

@@ -12,7 +12,8 @@ inline constexpr Index gemm_depth = 512;
 // Rows are read in runs: run r, which begins with term `start`, has length(r) terms or what is left of them, and term
 // start + p of row i is at from(r, start)[of(i, p)]. ask<Rows>(r, start) asks for what comes later, until asked().
 //
-// Where there is `apart`, rows are a stride apart and terms side by side; with `together` it is the other way round.
+// Where there is `apart`, rows are a stride apart and terms side by side; with `together` terms are a stride apart and,
+// but for `anywhere`, rows side by side; with `anywhere` alone terms are side by side.
 // Where there is `fixed`, the compiler knows where both are. With `endless` a run goes on in the next, and is cut short
 // only while something is to be asked for, as asks() says.
 
@@ -110,6 +111,7 @@ struct RowsAnywhere {
   Index step;  // from one row to the next in a line of the picture; 0: nothing comes after these rows
   Index row[Rows];
 
+  static constexpr bool anywhere = true;
   static constexpr bool steady = true;
   Index length(Index r) const { return runs[r].length; }
   const T* from(Index r, Index) const { return data + runs[r].offset; }
@@ -133,6 +135,7 @@ struct RowsInTable {
   const Index* row;
   Index step;
 
+  static constexpr bool anywhere = true, together = true;
   Index length(Index r) const { return runs[r].length; }
   const T* from(Index r, Index) const { return data + runs[r].offset; }
   Index of(Index i, Index p) const { return row[i] + p * step; }

@@ -56,8 +56,8 @@ template <class Left, int Rows>
 struct TermsOf {
   static constexpr bool apart = requires { Left::apart; };
   static constexpr bool together = requires { Left::together; };
-  static constexpr bool anywhere = requires { Left::anywhere; }
-  &&Rows <= 8;  // each with a register for its place
+  // Each with a register for its place.
+  static constexpr bool anywhere = Rows <= 8 && requires { Left::anywhere; };
   static constexpr bool endless = requires { Left::endless; };
   static constexpr bool fixed = [] {
     if constexpr (requires { Left::fixed; }) return Left::fixed;

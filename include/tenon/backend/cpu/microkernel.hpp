@@ -180,8 +180,9 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     if constexpr (whole) next.ask(run);
   };
   if constexpr (Terms::endless) {
-    // One load whose address moves by a page a term is foreseen from its third term on, four of them are not.
-    const Index many = depth < 64 && step > Vectors * lanes ? 0 : depth & -some;
+    // One load whose address moves far with each term is foreseen from its third term on; four of them are not.
+    const bool far = Terms::together && !left.asks() && left.of(0, 1) * static_cast<Index>(sizeof(T)) >= 1024;
+    const Index many = far || (depth < 64 && step > Vectors * lanes) ? 0 : depth & -some;
     begin(0, 0);
     const T* const end = a[0] + left.of(0, many);
     for (Index run = 0; a[0] != end; ++run) {

@@ -258,13 +258,14 @@ void conv2d_backward_data_gemm(const Conv2dGeometry& g, const T* dy, const T* w,
 // dw summed over fixed runs of output lines and then over the runs in order: as dyᵀ·patches(x), or turned, as
 // patches(x)ᵀ·dy, where dy lies as the tile wants its right operand and patches need no packing. That the sum must
 // then be transposed costs more than it saves for few positions. With a 1×1 window the narrower of x and dy is on
-// the right: the other one is read in place.
+// the right; but where strips of the left one are copied, and all of the wider one is a block, it is on the left.
 template <class T, class Isa>
 void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* dy, T* dw) {
   const Index lines = g.n * g.oh, og = g.group_out(), taps = g.taps(), size = og * taps;
   const Index at_most = std::clamp<Index>((Index{1} << 22) / size, 1, std::clamp<Index>(lines, 1, 16));
   const Index pieces = fixed_pieces(lines * g.ow, 1024, at_most);
-  const bool turned = g.pointwise() ? taps > og && lines * g.ow >= 16 * og
+  const bool copied = Isa::bytes < 64 && std::min(og, taps) <= 96 && std::max(og, taps) <= detail::columns_of_block;
+  const bool turned = g.pointwise() ? (copied ? taps < og : taps > og) && lines * g.ow >= 16 * std::min(og, taps)
                                     : g.kh * g.kw > 1 && lines * g.ow >= 2 * og;
   Scratch<T> partial(pieces * size);
   for (Index group = 0; group < g.groups; ++group) {

@@ -2,46 +2,64 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "tenon/core/shape.hpp"
 
-namespace tenon::cpu::detail {
+namespace tenon::cpu {
 
-// What is read next, from main memory: while tiles are made, the second-level cache is asked for some of it at a time.
-// All at once would keep the tiles waiting.
+// What is read next, from main memory: the processor by itself fetches it hardly sooner than it is used. While tiles
+// are made, the second-level cache is asked for some lines with each run of terms. A processor waits for two dozen
+// lines at a time: more at once, and the tiles wait too.
 template <class T>
-struct Ahead {
-  struct Part {
+class Ahead {
+ public:
+  struct Rows {
     const T* data = nullptr;
-    Index stride = 0, width = 0, terms = 0;  // from one term to the next, values of each, and how many
+    Index stride = 0, width = 0, count = 0;  // from one to the next, and values of each
 
-    static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-    Index lines() const { return terms * ((width + line - 1) / line); }
-    void ask(Index i, Index of) const {
-      for (Index p = terms * i / of; p < terms * (i + 1) / of; ++p) {
-        for (Index q = 0; q < width; q += line) __builtin_prefetch(data + p * stride + q, 0, 2);
-      }
-    }
+    bool empty() const { return width <= 0 || count <= 0; }
+    // Of so many values, that ask for all.
+    Index runs(Index values) const { return empty() ? 0 : count * ((width + values - 1) / values); }
   };
-  Part a{}, b{};
-  Index tiles;  // to be made after each share
-  Index share = 0, shares = 0;
 
-  // Asked for while `panels` times `strips` tiles are made.
-  void spread(Index panels, Index strips) {
-    const Index lines = a.lines() + b.lines();
-    if (lines == 0 || strips <= 0) return;
-    tiles = std::clamp<Index>(lines_at_once * panels * strips / lines, std::min<Index>(2, strips), strips);
-    shares = panels * (strips / tiles);
+  Ahead() = default;
+  // Asked for in `runs` runs of terms, each within a row.
+  Ahead(const Rows& first, const Rows& then, Index runs)
+      : rows_(first.empty() ? then : first), then_(first.empty() ? Rows{} : then) {
+    if (rows_.empty()) return;
+    begin_row();
+    for (const Index most = std::max(rows_.width, then_.width); values_ < most; values_ += line) {
+      if (rows_.runs(values_) + then_.runs(values_) <= runs) break;
+    }
   }
-  static constexpr Index lines_at_once = 64;
 
-  void ask() {
-    if (share == shares) return;
-    a.ask(share, shares);
-    b.ask(share, shares);
-    ++share;
+  bool more() const { return at_ != nullptr; }
+
+  [[gnu::always_inline]] void ask() {
+    if (!at_) return;
+    const T* const until = std::min(at_ + values_, end_);
+    for (; at_ < until; at_ += line) __builtin_prefetch(at_, 0, 2);
+    if (at_ >= end_) end_row();
   }
+
+ private:
+  static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+
+  void begin_row() {
+    at_ = rows_.data;
+    end_ = at_ + rows_.width;
+  }
+  void end_row() {
+    at_ = nullptr;
+    rows_.data += rows_.stride;
+    if (--rows_.count == 0) rows_ = std::exchange(then_, {});
+    if (!rows_.empty()) begin_row();
+  }
+
+  Rows rows_{}, then_{};
+  const T *at_ = nullptr, *end_ = nullptr;  // what is left of a row
+  Index values_ = line;                     // asked for with a run
 };
 
-}  // namespace tenon::cpu::detail
+}  // namespace tenon::cpu

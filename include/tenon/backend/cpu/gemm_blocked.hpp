@@ -8,7 +8,6 @@
 // rows and columns: results do not depend on the thread count.
 #pragma once
 
-#include "tenon/backend/cpu/gemm_ahead.hpp"
 #include "tenon/backend/cpu/gemm_panels.hpp"
 #include "tenon/backend/cpu/microkernel.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
@@ -57,7 +56,7 @@ struct BlockedProduct {
                   to = std::min(g.n, from + cut.width);
       const Index begin = part * units / cut.parts * together(),
                   end = std::min(strips, (part + 1) * units / cut.parts * together());
-      for (Index j0 = from; j0 < to && begin < end; j0 += widest) stripe(j0, std::min(widest, to - j0), begin, end);
+      for (Index j0 = from; j0 < to && begin < end; j0 += widest) stripe(j0, to, begin, end);
     });
   }
 
@@ -84,9 +83,10 @@ struct BlockedProduct {
     return {stripes(across), down * parts(g.m / down)};
   }
 
-  // Columns [j0, j0 + width) of the strips [begin, end), few enough for a block. Each thread packs what it needs: lines
-  // that two cores write and read in turn cost more than packing them twice.
-  void stripe(Index j0, Index width, Index begin, Index end) const {
+  // The columns from j0 on, of those before `to`, that fill a block, of the strips [begin, end). Each thread packs what
+  // it needs: lines that two cores write and read in turn cost more than packing them twice.
+  void stripe(Index j0, Index to, Index begin, Index end) const {
+    const Index width = std::min(widest, to - j0);
     const bool stored = columns_lie(), ready = columns_ready(), pack = packs();
     const Index most = even_depth(g.m, g.k, small() ? deepest / 2 : deepest);
     const Index panels = Packed::count(width), stride = Packed::stride(most);
@@ -109,12 +109,14 @@ struct BlockedProduct {
       // As many strips at a time as stay in the second-level cache beside B while panels come by.
       const Index strips = end - begin, work = rows * width * depth,
                   stay = std::max<Index>(4, 49152 / (rows * depth + 1));
-      const Index grain = strips * work < 200000 ? strips
-                                                 : std::max<Index>(400000 / (work + 1) + 1,
-                                                                   std::min(stay, strips / (32 * available_threads())));
+      const Index threads = available_threads(), share = threads == 1 && !block ? strips : strips / (32 * threads);
+      const Index grain =
+          strips * work < 200000 ? strips : std::max<Index>(400000 / (work + 1) + 1, std::min(stay, share));
       const Index unit = copies() ? strips_copied : together();
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
-        CompiledFor<Isa>::run([&] { multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride}); });
+        CompiledFor<Isa>::run([&] {
+          multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride, to});
+        });
       });
     }
   }
@@ -150,11 +152,17 @@ struct BlockedProduct {
   }
 
   // A block of B: `width` columns from j0 on, `depth` terms from p0 on; in panels that are packed, `stride`
-  // apart, or (null) lie in B.
+  // apart, or (null) lie in B. After all terms the columns up to `to` follow.
   struct Block {
     Index j0, width, p0, depth;
     const T* packed;
-    Index stride;
+    Index stride, to;
+  };
+
+  // Where a panel is, and how far apart its rows are.
+  struct Panel {
+    const T* from;
+    Index step;
   };
 
   struct StripRange {
@@ -180,17 +188,19 @@ struct BlockedProduct {
     }
     if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
       Ahead<T> next = ahead(reader, block, {begin, end}, {begin, end});
+      Scratch<T> copy(columns * depth);
       for (Index j = 0; j < width; j += columns) {
+        Panel right = panel(block, j);
         Index strip = begin;
         if constexpr (in_place) {
           if (reader.template lies<rows>())
-            strip = down(strip_at(begin, j == 0), reader.apart(rows), block, begin, end, j, next);
+            strip = down(strip_at(begin, j == 0), reader.apart(rows), block, begin, end, j, right, copy.data(), next);
         }
         for (; strip < end; ++strip) {
           if (rows_of(strip) <= few) {
-            cell<few>(low_strip_at(strip), block, strip, j);
+            cell<few>(low_strip_at(strip), right, block, strip, j);
           } else {
-            cell<rows>(strip_at(strip, j == 0), block, strip, j);
+            cell<rows>(strip_at(strip, j == 0), right, block, strip, j);
           }
         }
       }
@@ -198,7 +208,7 @@ struct BlockedProduct {
       for (Index strip = begin; strip < end; ++strip) {
         if (rows_of(strip) <= few) {
           const auto left = low_strip_at(strip);
-          for (Index j = 0; j < block.width; j += columns) cell<few>(left, block, strip, j);
+          for (Index j = 0; j < block.width; j += columns) cell<few>(left, panel(block, j), block, strip, j);
         } else {
           across(strip_at(strip, true), block, strip);
         }
@@ -211,20 +221,21 @@ struct BlockedProduct {
   [[gnu::always_inline]] void multiply_copies(const Reader& reader, Index begin, Index end,
                                               const Block& block) const {
     const Index apart = rows * block.depth + 16;  // not a multiple of 4 KB
-    Scratch<T> copied(strips_copied * apart);
+    Scratch<T> copied(strips_copied * apart), copy(columns * block.depth);
     for (Index first = begin; first < end; first += strips_copied) {
       const Index last = std::min(end, first + strips_copied),
                   count = std::min(last * rows, g.m) - first * rows;
       reader.template copy<rows>(first * rows, count, copied.data(), apart);
       Ahead<T> next = ahead(reader, block, {first, last}, {begin, end});
       for (Index j = 0; j < block.width; j += columns) {
-        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j, next);
+        Panel right = panel(block, j);
+        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j, right, copy.data(), next);
         for (; strip < last; ++strip) {
           const RowsCopied<T, rows> left{copied.data() + (strip - first) * apart};
           if (rows_of(strip) <= few) {
-            cell<few>(left, block, strip, j);
+            cell<few>(left, right, block, strip, j);
           } else {
-            cell<rows>(left, block, strip, j);
+            cell<rows>(left, right, block, strip, j);
           }
         }
       }
@@ -235,72 +246,78 @@ struct BlockedProduct {
   template <class Left>
   [[gnu::always_inline]] void across(const Left& left, const Block& block, Index strip) const {
     const Index whole = strip < whole_strips() ? block.width / columns : 0;
-    const TileStep right{0, panel(block, columns).first - panel(block, 0).first, columns, 0, columns};
-    Index j = whole_tiles(left, right, whole, block, strip, 0) * columns;
-    for (; j < block.width; j += columns) cell<rows>(left, block, strip, j);
+    const TileStep right{0, panel(block, columns).from - panel(block, 0).from, columns, 0, columns};
+    Index j = 0;
+    if (whole > 1 && whole_tiles(left, panel(block, 0), right, whole, block, strip, 0)) j = whole * columns;
+    for (; j < block.width; j += columns) cell<rows>(left, panel(block, j), block, strip, j);
   }
 
-  // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from
-  // one to the next; the first that is left.
+  // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from one to the
+  // next; the first that is left. Where the rows of B are far apart the first strip copies them, and `right` is the
+  // copy: their lines share few sets of the first-level cache.
   template <class Left>
   [[gnu::always_inline]] Index down(Left left, Index apart, const Block& block, Index strip, Index last, Index j,
-                                    Ahead<T>& next) const {
+                                    Panel& right, T* copy, Ahead<T>& next) const {
     const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) : strip;
-    while (strip < whole) {
-      next.ask();
-      const Index count = whole - strip < 2 * next.tiles ? whole - strip : next.tiles,
-                  done = whole_tiles(left, {apart, 0, rows * ldc, rows, 0}, count, block, strip, j);
-      if (done == 0) break;
-      strip += done;
-      left.move(done * apart);
+    const TileStep by{apart, 0, rows * ldc, rows, 0};
+    if (whole - strip > 3 && right.step > 16 * columns &&
+        whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, &next)) {
+      right = {copy, columns};
+      left.move(apart);
+      ++strip;
     }
-    return strip;
+    const bool done = whole - strip > 1 && whole_tiles(left, right, by, whole - strip, block, strip, j, &next);
+    return done ? whole : strip;
   }
 
   // What is read after the strips `now` of A, of `all`, have met a block: the strips after them, or the first ones of
-  // the next terms; and while all do so, the next terms of B. Only where A is read once, and not where each term lies
-  // in a page of its own: finding the pages costs what asking saves.
+  // the next terms; and while all do so, the next terms of B. Only where they are read once, and A not where each term
+  // lies in a page of its own: finding the pages costs what asking saves.
   template <class Reader>
   [[gnu::always_inline]] Ahead<T> ahead([[maybe_unused]] const Reader& reader, const Block& block, StripRange now,
                                         StripRange all) const {
-    Ahead<T> next{.tiles = now.end - now.begin};
+    using Lines = typename Ahead<T>::Rows;
+    const Index deeper = std::min(block.depth, g.k - block.p0 - block.depth);  // terms of the next block
+    Lines of_a, of_b;
     if constexpr (copyable) {
-      if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return next;
-      const Index deeper = std::min(block.depth, g.k - block.p0 - block.depth);  // terms of the next block
+      if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
       const bool more = now.end < all.end;
       const Index begin = more ? now.end : all.begin,
                   end = copies() ? std::min(all.end, begin + strips_copied) : all.end;
-      next.a = {reader.data + (more ? 0 : block.depth * reader.stride) + begin * rows, reader.stride,
-                std::min(g.m, end * rows) - begin * rows, more ? block.depth : deeper};
-      if constexpr (requires { b.row(0); }) {
-        const auto term = [&](Index strip) { return deeper * (strip - all.begin) / (all.end - all.begin); };
-        const Index first = term(now.begin);
-        if (b.row(0))
-          next.b = {b.row(block.p0 + block.depth + first) + block.j0, b.stride, block.width, term(now.end) - first};
-      }
-      next.spread(block.width / columns, std::min(now.end, whole_strips()) - now.begin);
+      of_a = {reader.data + (more ? 0 : block.depth * reader.stride) + begin * rows, reader.stride,
+              std::min(g.m, end * rows) - begin * rows, more ? block.depth : deeper};
+    } else if (block.packed) {
+      return {};
     }
-    return next;
+    if constexpr (requires { b.row(0); }) {
+      const bool aside = deeper == 0;
+      const Index p0 = aside ? 0 : block.p0 + block.depth, j0 = block.j0 + (aside ? block.width : 0);
+      const Index depth = std::min(block.depth, g.k - p0);
+      const auto term = [&](Index strip) { return depth * (strip - all.begin) / (all.end - all.begin); };
+      const Index first = term(now.begin);
+      if (b.row(0) && !columns_ready() && j0 < block.to)
+        of_b = {b.row(p0 + first) + j0, b.stride, std::min(block.width, block.to - j0), term(now.end) - first};
+    }
+    const Index panels = block.width / columns, strips = std::min(now.end, whole_strips()) - now.begin;
+    return {of_a, of_b, panels * strips * (block.depth / 16)};
   }
   static constexpr Index page = 4096 / static_cast<Index>(sizeof(T));  // values
 
-  // `count` whole tiles from strip and column on, if they can be done in one go; how many were. None if there
-  // is only one: cell() leaves it more registers.
+  // `count` whole tiles from strip and column on, if they can be done in one go. If there is only one, cell() leaves
+  // it more registers.
   template <class Left>
-  [[gnu::always_inline]] Index whole_tiles(const Left& left, const TileStep& by, Index count,
-                                           const Block& block, Index strip, Index j) const {
+  [[gnu::always_inline]] bool whole_tiles(const Left& left, Panel right, const TileStep& by, Index count,
+                                          const Block& block, Index strip, Index j, Ahead<T>* next = nullptr) const {
     const bool first = block.p0 == 0, last = block.p0 + block.depth >= g.k;
-    if (count < 2 || (first && g.beta != 0 && g.beta != 1)) return 0;
-    const auto [from, step] = panel(block, j);
+    if (first && g.beta != 0 && g.beta != 1) return false;
     j += block.j0;
-    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, from, step, !first || g.beta != 0,
-                                     c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows,
-                                     j);
-    return count;
+    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, !first || g.beta != 0,
+                                     c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows, j, next);
+    return true;
   }
 
   // Where the panel from column j of the block on is, and how far apart its rows are.
-  [[gnu::always_inline]] std::pair<const T*, Index> panel(const Block& block, Index j) const {
+  [[gnu::always_inline]] Panel panel(const Block& block, Index j) const {
     if constexpr (requires { b.row(0); }) {
       if (!block.packed) return {b.row(block.p0) + block.j0 + j, b.stride};
     }
@@ -339,8 +356,7 @@ struct BlockedProduct {
 
   // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
   template <int High, class Left>
-  [[gnu::always_inline]] void cell(const Left& left, const Block& block, Index strip, Index j) const {
-    const auto [from, step] = panel(block, j);
+  [[gnu::always_inline]] void cell(const Left& left, Panel right, const Block& block, Index strip, Index j) const {
     const Index depth = block.depth, wide = std::min(columns, block.width - j);
     const bool first = block.p0 == 0, last = block.p0 + depth >= g.k, add = !first || g.beta != 0;
     const Index i0 = first_row(strip), count = rows_of(strip), filled = (wide + lanes - 1) / lanes;
@@ -348,10 +364,11 @@ struct BlockedProduct {
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
     if (count == High && filled * lanes == wide) {
-      return tile<High, vectors>(filled, depth, left, from, step, add, out, ldc, last ? &finish : nullptr, i0, j);
+      return tile<High, vectors>(filled, depth, left, right.from, right.step, add, out, ldc, last ? &finish : nullptr,
+                                 i0, j);
     }
     alignas(64) T part[High * columns];
-    tile<High, vectors>(filled, depth, left, from, step, false, part, columns, nullptr, 0, 0);
+    tile<High, vectors>(filled, depth, left, right.from, right.step, false, part, columns, nullptr, 0, 0);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];

@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "tenon/backend/cpu/gemm_ahead.hpp"
 #include "tenon/backend/cpu/isa.hpp"
 #include "tenon/backend/cpu/tile_rows.hpp"
 
@@ -10,35 +11,6 @@ namespace tenon::cpu {
 
 // Runs of 16 terms: what Winograd's transforms write and read.
 inline constexpr Index row_runs = 16;
-
-// The panel of B after this one, in main memory: the processor by itself fetches it hardly sooner than it is used.
-// While the tiles of this one are made, `lines` cache lines of it are asked for with each run of terms, up to the
-// second-level cache.
-template <class T>
-struct NextPanel {
-  const T* from = nullptr;
-  Index values = 0, lines = 0;
-
-  static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-
-  NextPanel() = default;
-  // Asked for by `tiles` tiles of `terms` terms; none if null.
-  NextPanel(const T* panel, Index size, Index tiles, Index terms) : from(panel), values(size) {
-    const Index runs = tiles * terms / row_runs;
-    if (panel && runs > 0) lines = (size / line + runs - 1) / runs;
-  }
-
-  [[gnu::always_inline]] void ask(Index run) const {
-    for (Index q = run * lines; q < (run + 1) * lines; ++q) __builtin_prefetch(from + q * line, 0, 2);
-  }
-  // After a tile.
-  void move(Index terms) {
-    const Index asked = terms / row_runs * lines * line;
-    from += asked;
-    values -= asked;
-    if (values <= 0) lines = 0;
-  }
-};
 
 // What happens to a finished tile or to finished parts of rows: nothing.
 struct LeaveAsIs {
@@ -59,6 +31,7 @@ struct TermsOf {
   // Each with a register for its place.
   static constexpr bool anywhere = Rows <= 8 && requires { Left::anywhere; };
   static constexpr bool endless = requires { Left::endless; };
+  static constexpr bool copies = requires { Left::copy; };
   static constexpr bool fixed = [] {
     if constexpr (requires { Left::fixed; }) return Left::fixed;
     return false;
@@ -75,12 +48,13 @@ struct TermsOf {
 
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
-// places in C and in the residual that are asked for are those of the tile `asked` further on.
+// places in C and in the residual that are asked for are those of the tile `asked` further on; of `next`, if not null,
+// some is asked for with each run of terms.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b, Index step,
                                                  bool add, T* __restrict c, Index ldc, const Finish* finish = nullptr,
                                                  Index i = 0, Index j = 0, const TileStep& asked = {},
-                                                 const NextPanel<T>& next = {}) {
+                                                 Ahead<T>* next = nullptr) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
   constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
@@ -115,6 +89,8 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) place[r] = left.of(r, 0);
   }
+  [[maybe_unused]] T* copy = nullptr;
+  if constexpr (Terms::copies) copy = left.copy;
   // Adds some terms, the first of them number p of the run, with as little as possible between the multiplications:
   // where another program runs on the same core, each gets half of the instructions that it can start.
   const auto add_terms = [&]<int Count>(std::integral_constant<int, Count>, [[maybe_unused]] Index p)
@@ -127,6 +103,11 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       for (int v = 0; v < Vectors; ++v) {
         load<T, Isa>(b + v * lanes, row[v]);
         if constexpr (Terms::holds || Count > 1) hold(row[v]);
+        if constexpr (Terms::copies) store<T, Isa>(row[v], copy + v * lanes);
+      }
+      if constexpr (Terms::copies) {
+        copy += Vectors * lanes;
+        asm("" : "+r"(copy));
       }
       b += step;
       if constexpr (Count > 1) asm("" : "+r"(b));
@@ -177,7 +158,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     if constexpr (steady) {
       if (run < Rows) ask_for_row(run);
     }
-    if constexpr (whole) next.ask(run);
+    if (next) next->ask();
   };
   if constexpr (Terms::endless) {
     // One load whose address moves far with each term is foreseen from its third term on; four of them are not.
@@ -187,7 +168,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     const T* const end = a[0] + left.of(0, many);
     for (Index run = 0; a[0] != end; ++run) {
       ask(run, run * left.length(run));
-      const bool more = left.asks() || (steady && run < Rows - 1);
+      const bool more = left.asks() || (next && next->more()) || (steady && run < Rows - 1);
       const Index length = left.of(0, left.length(run));
       const T* const until = more && end - a[0] > length ? a[0] + length : end;
       do { add_terms(some, 0); } while (a[0] != until);
@@ -232,15 +213,15 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 // eight of its terms.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
-                                 Index step, bool add, T* c, Index ldc, const Finish* finish, Index i,
-                                 Index j) {
+                                 Index step, bool add, T* c, Index ldc, const Finish* finish, Index i, Index j,
+                                 Ahead<T>* next = nullptr) {
   // With few terms a tile is made before memory answers.
   const Index ahead = depth <= 128 ? 2 : 0;
   const TileStep asked{.c = ahead * by.c, .i = ahead * by.i, .j = ahead * by.j};
   CompiledFor<Isa>::run([&] {
     Left left = first;
     for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, asked);
+      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, asked, next);
       if constexpr (requires { left.move(by.a); }) {
         if (by.a != 0) {
           left.move(by.a);

@@ -89,13 +89,20 @@ template <class T, int Rows>
 struct RowsCopied {
   const T* data;
 
-  static constexpr bool fixed = true;
-  static constexpr Index length(Index) { return gemm_depth; }
+  static constexpr bool fixed = true, endless = true;
+  static constexpr Index length(Index) { return 16; }
   const T* from(Index, Index start) const { return data + start * Rows; }
   static constexpr Index of(Index i, Index p) { return p * Rows + i; }
   template <int>
   void ask(Index, Index) const {}
+  static constexpr bool asks() { return false; }
   void move(Index values) { data += values; }
+};
+
+// Rows under a tile that copies each row of B, as it reads it, to the next place of `copy`.
+template <class T, class Left>
+struct Copying : Left {
+  T* copy;
 };
 
 // Each row begins somewhere else, and all have the same runs from there: windows of a picture. Of a run the first

@@ -113,19 +113,19 @@ struct WinogradConvolution {
   // lies in main memory, if not null.
   [[gnu::always_inline]] void multiply(const Block& block, const std::pair<Index, Index>& groups, const T* v,
                                        const T* panel, const T* later, T* m, Index width) const {
-    NextPanel<T> next(later, in * columns, groups.second - groups.first, in);
-    for (Index group = groups.first; group < groups.second; ++group, v += Rows * in, m += Rows * width, next.move(in)) {
+    const Index size = in * columns, runs = (groups.second - groups.first) * in / row_runs;
+    Ahead<T> next({.data = later, .width = size, .count = later ? 1 : 0}, {}, runs);
+    for (Index group = groups.first; group < groups.second; ++group, v += Rows * in, m += Rows * width) {
       if (block.rows_of(group) < Rows) {
-        multiply_rows<Block::few>(v, panel, next, m, width);
+        multiply_rows<Block::few>(v, panel, later ? &next : nullptr, m, width);
       } else {
-        multiply_rows<Rows>(v, panel, next, m, width);
+        multiply_rows<Rows>(v, panel, later ? &next : nullptr, m, width);
       }
     }
   }
 
   template <int Some>
-  [[gnu::always_inline]] void multiply_rows(const T* v, const T* panel, const NextPanel<T>& next, T* m,
-                                            Index width) const {
+  [[gnu::always_inline]] void multiply_rows(const T* v, const T* panel, Ahead<T>* next, T* m, Index width) const {
     const LeaveAsIs* const as_is = nullptr;
     if (terms < row_runs) {
       multiply_tile<T, Isa, Some, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);

@@ -111,7 +111,10 @@ void turned_weights(const Patches<T>& patches, Index first, Index end, const T* 
     const Index count = std::min(some, end - line);
     windows.take(line, count);
     const GemmBlocks blocks{patches.columns(), o, count * patches.grid_w, 1, line == first ? 0.0 : 1.0};
-    const MatrixColumns<T, Isa> gradient{dy + (line - first) * patches.grid_w * stride, stride, false};
+    const MatrixColumns<T, Isa> gradient{.data = dy + (line - first) * patches.grid_w * stride,
+                                         .stride = stride,
+                                         .transposed = false,
+                                         .after = (end - line - count) * patches.grid_w};
     gemm_blocked<T, Isa>(blocks, TapRows<T>{windows, taps.data()}, gradient, out, o);
   }
 }

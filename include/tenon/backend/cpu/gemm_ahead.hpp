@@ -26,7 +26,7 @@ class Ahead {
   Ahead() = default;
   // Asked for in `runs` runs of terms, each within a row.
   Ahead(const Rows& first, const Rows& then, Index runs)
-      : rows_(first.empty() ? then : first), then_(first.empty() ? Rows{} : then) {
+      : rows_(joined(first.empty() ? then : first)), then_(first.empty() ? Rows{} : joined(then)) {
     if (rows_.empty()) return;
     begin_row();
     for (const Index most = std::max(rows_.width, then_.width); values_ < most; values_ += line) {
@@ -45,6 +45,11 @@ class Ahead {
 
  private:
   static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+
+  // Rows that lie one after the other are one.
+  static Rows joined(const Rows& rows) {
+    return rows.stride == rows.width ? Rows{rows.data, 0, rows.width * rows.count, rows.empty() ? 0 : Index{1}} : rows;
+  }
 
   void begin_row() {
     at_ = rows_.data;

@@ -205,12 +205,14 @@ struct BlockedProduct {
         }
       }
     } else {
+      Ahead<T> next;
+      if (after() > 0) next = ahead(reader, block, {begin, end}, {begin, end});
       for (Index strip = begin; strip < end; ++strip) {
         if (rows_of(strip) <= few) {
           const auto left = low_strip_at(strip);
-          for (Index j = 0; j < block.width; j += columns) cell<few>(left, panel(block, j), block, strip, j);
+          for (Index j = 0; j < block.width; j += columns) cell<few>(left, panel(block, j), block, strip, j, &next);
         } else {
-          across(strip_at(strip, true), block, strip);
+          across(strip_at(strip, true), block, strip, next);
         }
       }
     }
@@ -244,12 +246,12 @@ struct BlockedProduct {
 
   // A strip times all panels.
   template <class Left>
-  [[gnu::always_inline]] void across(const Left& left, const Block& block, Index strip) const {
+  [[gnu::always_inline]] void across(const Left& left, const Block& block, Index strip, Ahead<T>& next) const {
     const Index whole = strip < whole_strips() ? block.width / columns : 0;
     const TileStep right{0, panel(block, columns).from - panel(block, 0).from, columns, 0, columns};
     Index j = 0;
-    if (whole > 1 && whole_tiles(left, panel(block, 0), right, whole, block, strip, 0)) j = whole * columns;
-    for (; j < block.width; j += columns) cell<rows>(left, panel(block, j), block, strip, j);
+    if (whole > 1 && whole_tiles(left, panel(block, 0), right, whole, block, strip, 0, next)) j = whole * columns;
+    for (; j < block.width; j += columns) cell<rows>(left, panel(block, j), block, strip, j, &next);
   }
 
   // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from one to the
@@ -261,12 +263,12 @@ struct BlockedProduct {
     const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) : strip;
     const TileStep by{apart, 0, rows * ldc, rows, 0};
     if (whole - strip > 3 && right.step > 16 * columns &&
-        whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, &next)) {
+        whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, next)) {
       right = {copy, columns};
       left.move(apart);
       ++strip;
     }
-    const bool done = whole - strip > 1 && whole_tiles(left, right, by, whole - strip, block, strip, j, &next);
+    const bool done = whole - strip > 1 && whole_tiles(left, right, by, whole - strip, block, strip, j, next);
     return done ? whole : strip;
   }
 
@@ -277,7 +279,7 @@ struct BlockedProduct {
   [[gnu::always_inline]] Ahead<T> ahead([[maybe_unused]] const Reader& reader, const Block& block, StripRange now,
                                         StripRange all) const {
     using Lines = typename Ahead<T>::Rows;
-    const Index deeper = std::min(block.depth, g.k - block.p0 - block.depth);  // terms of the next block
+    const Index rest = g.k - block.p0 - block.depth, deeper = std::min(block.depth, rest);  // terms of the next block
     Lines of_a, of_b;
     if constexpr (copyable) {
       if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
@@ -290,16 +292,21 @@ struct BlockedProduct {
       return {};
     }
     if constexpr (requires { b.row(0); }) {
-      const bool aside = deeper == 0;
+      const bool aside = rest + after() == 0;
       const Index p0 = aside ? 0 : block.p0 + block.depth, j0 = block.j0 + (aside ? block.width : 0);
-      const Index depth = std::min(block.depth, g.k - p0);
+      const Index depth = std::min(block.depth, g.k + after() - p0);
       const auto term = [&](Index strip) { return depth * (strip - all.begin) / (all.end - all.begin); };
       const Index first = term(now.begin);
       if (b.row(0) && !columns_ready() && j0 < block.to)
         of_b = {b.row(p0 + first) + j0, b.stride, std::min(block.width, block.to - j0), term(now.end) - first};
     }
-    const Index panels = block.width / columns, strips = std::min(now.end, whole_strips()) - now.begin;
-    return {of_a, of_b, panels * strips * (block.depth / 16)};
+    Index runs = block.depth / 16;
+    if constexpr (requires { reader.runs(); }) runs = reader.runs();
+    return {of_a, of_b, Packed::count(block.width) * (std::min(now.end, whole_strips()) - now.begin) * runs};
+  }
+  Index after() const {
+    if constexpr (requires { b.after; }) return b.after;
+    return 0;
   }
   static constexpr Index page = 4096 / static_cast<Index>(sizeof(T));  // values
 
@@ -307,12 +314,12 @@ struct BlockedProduct {
   // it more registers.
   template <class Left>
   [[gnu::always_inline]] bool whole_tiles(const Left& left, Panel right, const TileStep& by, Index count,
-                                          const Block& block, Index strip, Index j, Ahead<T>* next = nullptr) const {
+                                          const Block& block, Index strip, Index j, Ahead<T>& next) const {
     const bool first = block.p0 == 0, last = block.p0 + block.depth >= g.k;
     if (first && g.beta != 0 && g.beta != 1) return false;
     j += block.j0;
     run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, !first || g.beta != 0,
-                                     c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows, j, next);
+                                     c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows, j, &next);
     return true;
   }
 
@@ -356,7 +363,8 @@ struct BlockedProduct {
 
   // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
   template <int High, class Left>
-  [[gnu::always_inline]] void cell(const Left& left, Panel right, const Block& block, Index strip, Index j) const {
+  [[gnu::always_inline]] void cell(const Left& left, Panel right, const Block& block, Index strip, Index j,
+                                   Ahead<T>* next = nullptr) const {
     const Index depth = block.depth, wide = std::min(columns, block.width - j);
     const bool first = block.p0 == 0, last = block.p0 + depth >= g.k, add = !first || g.beta != 0;
     const Index i0 = first_row(strip), count = rows_of(strip), filled = (wide + lanes - 1) / lanes;
@@ -365,10 +373,10 @@ struct BlockedProduct {
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
     if (count == High && filled * lanes == wide) {
       return tile<High, vectors>(filled, depth, left, right.from, right.step, add, out, ldc, last ? &finish : nullptr,
-                                 i0, j);
+                                 i0, j, next);
     }
     alignas(64) T part[High * columns];
-    tile<High, vectors>(filled, depth, left, right.from, right.step, false, part, columns, nullptr, 0, 0);
+    tile<High, vectors>(filled, depth, left, right.from, right.step, false, part, columns, nullptr, 0, 0, next);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
@@ -385,11 +393,12 @@ struct BlockedProduct {
   // The tile of `High` rows with `wanted` ≤ Most registers of columns.
   template <int High, int Most, class Left>
   static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
-                   Index out_stride, const Finish* end, Index i, Index j) {
+                   Index out_stride, const Finish* end, Index i, Index j, Ahead<T>* next) {
     if constexpr (Most > 1) {
-      if (wanted < Most) return tile<High, Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j);
+      if (wanted < Most)
+        return tile<High, Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j, next);
     }
-    run_tile<T, Isa, High, Most>(depth, left, panel, step, add, out, out_stride, end, i, j);
+    run_tile<T, Isa, High, Most>(depth, left, panel, step, add, out, out_stride, end, i, j, next);
   }
 };
 
@@ -405,8 +414,8 @@ struct BlockedProduct {
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be
-// read in place: row p lies at b.row(p), if that is not null. Where there is b.packed and it is not null, it
-// is all of B as PackedColumns.
+// read in place: row p lies at b.row(p), if that is not null, and b.after rows follow that are read next. Where there
+// is b.packed and it is not null, it is all of B as PackedColumns.
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {

@@ -129,6 +129,7 @@ struct MatrixColumns {
   Index stride;
   bool transposed;
   const PackedColumns<T, Isa>* packed = nullptr;  // of these columns
+  Index after = 0;                                // rows that come after these and are read next
 
   const T* row(Index p) const { return transposed ? nullptr : data + p * stride; }
 

@@ -235,10 +235,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 
 // The tile as compiled for an instruction set: a function of its own, which all that multiply share.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
-[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, bool add, T* c,
-                                Index ldc, const Finish* finish = nullptr, Index i = 0, Index j = 0) {
+[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, bool add, T* c, Index ldc,
+                                const Finish* finish = nullptr, Index i = 0, Index j = 0, Ahead<T>* next = nullptr) {
   CompiledFor<Isa>::run(
-      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j); });
+      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, {}, next); });
 }
 
 }  // namespace tenon::cpu

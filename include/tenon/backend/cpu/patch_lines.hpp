@@ -226,6 +226,7 @@ struct TapRows {
     RowsInTable<T> strip(Index first, Index, bool, T*) const {
       return {rows_.lines.data(), runs_.data(), rows_.taps + first, rows_.lines.step()};
     }
+    Index runs() const { return static_cast<Index>(runs_.size()); }
 
    private:
     const TapRows& rows_;

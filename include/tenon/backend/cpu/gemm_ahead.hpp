@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tenon/backend/cpu/isa.hpp"
 #include "tenon/core/shape.hpp"
 
 namespace tenon::cpu {
@@ -44,7 +45,7 @@ class Ahead {
   }
 
  private:
-  static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+  static constexpr Index line = values_of_line<T>;
 
   // Rows that lie one after the other are one.
   static Rows joined(const Rows& rows) {

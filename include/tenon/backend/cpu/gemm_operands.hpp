@@ -90,7 +90,7 @@ struct TransposedRows {
       Index p = 0;
       for (; p + terms <= depth - exact; p += terms, in += terms * stride, room += terms * Rows) {
         for (Index t = terms; t < 2 * terms; ++t) {
-          for (Index q = 0; q < count; q += 16) __builtin_prefetch(in + t * stride + q);
+          for (Index q = 0; q < count; q += values_of_line<T>) __builtin_prefetch(in + t * stride + q);
         }
         for (Index s = 0; s < strips; ++s) {
 #pragma GCC unroll 4

@@ -33,6 +33,10 @@ using Vec = typename VecOf<T, Isa>::type;
 template <class T, class Isa>
 inline constexpr int lanes_of = Isa::bytes / static_cast<int>(sizeof(T));
 
+// Values in a cache line.
+template <class T>
+inline constexpr int values_of_line = 64 / static_cast<int>(sizeof(T));
+
 // From and to any address. Registers are passed by reference: by value, how depends on the instruction set.
 template <class T, class Isa>
 [[gnu::always_inline]] inline void load(const T* p, Vec<T, Isa>& v) {

@@ -62,7 +62,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   constexpr bool steady = requires { Left::steady; };
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
-  constexpr int line = 64 / static_cast<int>(sizeof(T));
+  constexpr int line = values_of_line<T>;
   const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
     for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
   };

@@ -1,6 +1,7 @@
 // How the rows of A under a register tile lie in memory.
 #pragma once
 
+#include "tenon/backend/cpu/isa.hpp"
 #include "tenon/core/shape.hpp"
 
 namespace tenon::cpu {
@@ -47,7 +48,7 @@ struct RowsApart {
 
   static constexpr bool apart = true, endless = true;
   static constexpr bool steady = true;  // whatever the depth, a run is short
-  static constexpr Index length(Index) { return 16; }
+  static constexpr Index length(Index) { return values_of_line<T>; }
   const T* from(Index, Index start) const { return data + start; }
   Index of(Index i, Index p) const { return i * stride + p; }
   template <int Rows>

@@ -262,11 +262,14 @@ struct BlockedProduct {
                                     Panel& right, T* copy, Ahead<T>& next) const {
     const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) : strip;
     const TileStep by{apart, 0, rows * ldc, rows, 0};
-    if (whole - strip > 3 && right.step > 16 * columns &&
-        whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, next)) {
-      right = {copy, columns};
-      left.move(apart);
-      ++strip;
+    constexpr bool few_columns = TermsOf<Left, rows>::together;  // else strips are copied
+    if constexpr (!few_columns && requires { b.row(0); }) {
+      if (whole - strip > 3 && right.step > 16 * columns &&
+          whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, next)) {
+        right = {copy, columns};
+        left.move(apart);
+        ++strip;
+      }
     }
     const bool done = whole - strip > 1 && whole_tiles(left, right, by, whole - strip, block, strip, j, next);
     return done ? whole : strip;

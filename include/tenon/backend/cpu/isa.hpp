@@ -54,6 +54,21 @@ template <class T, class Isa>
   v = *reinterpret_cast<const volatile Vec<T, Isa>*>(p);
 }
 
+// To an address that is a multiple of the register's size, past the caches: an ordinary store reads the line first.
+// In an unoptimised build as hold() has it.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void store_past(const Vec<T, Isa>& v, T* p) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__)
+  if constexpr (Isa::bytes == 16) {
+    asm("movntps %1, %0" : "=m"(*reinterpret_cast<Vec<T, Isa>*>(p)) : "x"(v));
+  } else {
+    asm("vmovntps %1, %0" : "=m"(*reinterpret_cast<Vec<T, Isa>*>(p)) : "v"(v));
+  }
+#else
+  store<T, Isa>(v, p);
+#endif
+}
+
 // Keeps a value in the register where it is: where several terms are unrolled, GCC would move sums about, or read a
 // value from memory at each use. In an unoptimised build nothing is inlined into a function compiled for the set, and
 // it stays in memory.
@@ -103,29 +118,33 @@ struct CompiledFor<Avx512> {
   }
 };
 
-// Calls use(Isa{}) with the widest instruction set of this processor. A set that the compiler takes for granted is not
-// asked for, and narrower ones are then not compiled.
-template <class Use>
-void with_best_isa(Use&& use) {
+#endif
+
+// The widest instruction set that the compiler takes for granted.
 #if defined(__AVX512F__)
-  use(Avx512{});
+using Granted = Avx512;
+#elif defined(__AVX2__) && defined(__FMA__)
+using Granted = Avx2;
 #else
-  static const bool widest = __builtin_cpu_supports("avx512f");
-  if (widest) return use(Avx512{});
-#if defined(__AVX2__) && defined(__FMA__)
-  use(Avx2{});
-#else
-  static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (wide) return use(Avx2{});
-  use(Baseline{});
+using Granted = Baseline;
 #endif
-#endif
-}
-#else
+
+// Calls use(Isa{}) with the widest instruction set of this processor: sets wider than what the compiler takes for
+// granted are asked for when the program runs. With TENON_NATIVE it is compiled for this very processor, which has
+// none.
 template <class Use>
 void with_best_isa(Use&& use) {
-  use(Baseline{});
-}
+#if defined(__x86_64__) && !defined(TENON_NATIVE)
+  if constexpr (Granted::bytes < Avx512::bytes) {
+    static const bool has = __builtin_cpu_supports("avx512f");
+    if (has) return use(Avx512{});
+  }
+  if constexpr (Granted::bytes < Avx2::bytes) {
+    static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (has) return use(Avx2{});
+  }
 #endif
+  use(Granted{});
+}
 
 }  // namespace tenon::cpu

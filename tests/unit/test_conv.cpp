@@ -119,6 +119,13 @@ TEST_CASE("conv2d: products with patches, on every instruction set") {
   check(g);
   check(G{.n = 2, .h = 6, .w = 8, .c = 6, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 2});
   check(G{.n = 40, .h = 1, .w = 1, .c = 4, .o = 17, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2});
+  // So many channels that some strips are copied together, for tiles of three and of six rows.
+  g = {.n = 2, .h = 19, .w = 15, .c = 40, .o = 264, .kh = 1, .kw = 1};
+  g.stride_h = g.stride_w = 2;
+  check(g);
+  g.h = 9, g.w = 16, g.c = 300, g.o = 136, g.pad_w = 1;
+  check(g);
+  check(G{.n = 2, .h = 9, .w = 10, .c = 40, .o = 130, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
 }
 
 TEST_CASE("conv2d: layers of real networks") {

@@ -75,6 +75,26 @@ TEST_CASE("gemm: batches, with repeated operands") {
   CHECK(error_of(found, expected) < 1e-14);
 }
 
+// From some size on, whole tiles are stored past the caches; what the last strip lacks is not.
+TEST_CASE("gemm: a result that the caches cannot hold") {
+  Rng rng(4);
+  const auto big = [&]<class T>(T, Index m, Index n) {
+    const GemmGeometry g{.m = m, .n = n, .k = 9};
+    REQUIRE(cpu::streams(static_cast<const T*>(nullptr), m * n));
+    const auto a = Tensor<T>::uniform({m, g.k}, rng, -1, 1), b = Tensor<T>::uniform({g.k, n}, rng, -1, 1);
+    Tensor<T> expected({m, n});
+    cpu::gemm_reference(g, a.data(), b.data(), expected.data());
+    testing::each_isa([&](auto isa, const char* name) {
+      auto found = Tensor<T>::full({m, n}, std::numeric_limits<T>::quiet_NaN());
+      cpu::gemm_on<T, decltype(isa)>(g, a.data(), b.data(), found.data());
+      CHECK_MESSAGE(error_of(found, expected) <= 1e-6, name, " ", m, "x", n);
+    });
+  };
+  big(0.0F, 16391, 256);
+  big(0.0F, 65539, 64);
+  big(0.0, 16391, 128);
+}
+
 // Sizes at which threads take stripes, parts of the rows or both, with B packed and where it lies.
 TEST_CASE("gemm: the same bits with any number of threads") {
   Rng rng(3);

@@ -65,7 +65,7 @@ void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& ta
       for (Index i = 0; i < blocks.m; i += wide) {
         const NeighboursApart<T> left{windows.data() + windows.line(i / wide), windows.step(), runs.data()};
         for (Index j = 0; j < blocks.n; j += columns) {
-          run_tiles<T, Isa, rows, vectors>(wide / rows, next, blocks.k, left, w + j, blocks.n, false,
+          run_tiles<T, Isa, rows, vectors>(wide / rows, next, blocks.k, left, w + j, blocks.n, Store::plain,
                                            y + i * stride + j, stride, &finish, i, j);
         }
       }

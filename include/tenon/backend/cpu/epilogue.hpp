@@ -36,12 +36,12 @@ struct Epilogue {
   [[gnu::always_inline]] void on_tile(Index i, Index j, Vec<T, Isa> (&y)[Rows][Vectors]) const {
     constexpr int lanes = lanes_of<T, Isa>;
     if (bias) {
-      Vec<T, Isa> b[Vectors];
-      for (int v = 0; v < Vectors; ++v) load<T, Isa>(bias + j + v * lanes, b[v]);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) y[r][v] += b[v];
+      for (int v = 0; v < Vectors; ++v) {
+        Vec<T, Isa> b;
+        load<T, Isa>(bias + j + v * lanes, b);
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) y[r][v] += b;
       }
     }
     if (residual) {

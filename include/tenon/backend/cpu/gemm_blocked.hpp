@@ -11,6 +11,7 @@
 #include "tenon/backend/cpu/gemm_panels.hpp"
 #include "tenon/backend/cpu/microkernel.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
+#include "tenon/backend/cpu/simd.hpp"
 #include "tenon/core/threads.hpp"
 
 namespace tenon::cpu {
@@ -68,7 +69,7 @@ struct BlockedProduct {
   };
   Pieces pieces() const {
     const Index threads = g.m * g.n * g.k > 300000 ? available_threads() : 1;
-    const bool copy = copies() || packs();
+    const bool copy = (scattered && copies()) || packs();
     const auto stripes = [&](Index count) { return (g.n + count * columns - 1) / (count * columns) * columns; };
     const auto parts = [&](Index rows_each) { return std::clamp<Index>(rows_each / 1536, 1, 4); };
     if (threads == 1) return {std::max<Index>(1, g.n)};
@@ -112,10 +113,11 @@ struct BlockedProduct {
       const Index threads = available_threads(), share = threads == 1 && !block ? strips : strips / (32 * threads);
       const Index grain =
           strips * work < 200000 ? strips : std::max<Index>(400000 / (work + 1) + 1, std::min(stay, share));
-      const Index unit = copies() ? strips_copied : together();
+      const Index unit = together() * (copies() ? std::max<Index>(1, strips_copied / together()) : 1);
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
         CompiledFor<Isa>::run([&] {
           multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride, to});
+          if (streamed()) finish_stream();
         });
       });
     }
@@ -124,7 +126,7 @@ struct BlockedProduct {
   // Strips that one thread must take, in order: a block of the moments.
   static constexpr bool gathers = requires(const Finish& some) { some.moments; };
   Index together() const {
-    if constexpr (gathers) return finish.moments ? std::clamp<Index>(g.m / rows / 64, 4, 16) : 1;
+    if constexpr (gathers) return finish.moments ? std::clamp<Index>(g.m / rows / 64, 24 / rows, 96 / rows) : 1;
     return 1;
   }
 
@@ -231,9 +233,10 @@ struct BlockedProduct {
       Ahead<T> next = ahead(reader, block, {first, last}, {begin, end});
       for (Index j = 0; j < block.width; j += columns) {
         Panel right = panel(block, j);
-        Index strip = down(RowsCopied<T, rows>{copied.data()}, apart, block, first, last, j, right, copy.data(), next);
+        Index strip =
+            down(reader.template copied<rows>(copied.data()), apart, block, first, last, j, right, copy.data(), next);
         for (; strip < last; ++strip) {
-          const RowsCopied<T, rows> left{copied.data() + (strip - first) * apart};
+          const auto left = reader.template copied<rows>(copied.data() + (strip - first) * apart);
           if (rows_of(strip) <= few) {
             cell<few>(left, right, block, strip, j);
           } else {
@@ -276,15 +279,22 @@ struct BlockedProduct {
   }
 
   // What is read after the strips `now` of A, of `all`, have met a block: the strips after them, or the first ones of
-  // the next terms; and while all do so, the next terms of B. Only where they are read once, and A not where each term
-  // lies in a page of its own: finding the pages costs what asking saves.
+  // the next terms; and while all do so, the next terms of B. Or what is copied next, of two lines of pictures. Only
+  // where they are read once, and A not where each term lies in a page of its own: finding the pages costs what asking
+  // saves.
   template <class Reader>
   [[gnu::always_inline]] Ahead<T> ahead([[maybe_unused]] const Reader& reader, const Block& block, StripRange now,
                                         StripRange all) const {
     using Lines = typename Ahead<T>::Rows;
     const Index rest = g.k - block.p0 - block.depth, deeper = std::min(block.depth, rest);  // terms of the next block
     Lines of_a, of_b;
-    if constexpr (copyable) {
+    if constexpr (requires { reader.on_line(0, 0); }) {
+      if (block.j0 > 0) return {};
+      const Index after = now.end * rows, until = std::min({g.m, all.end * rows, after + strips_copied * rows});
+      of_a = reader.on_line(after, until);
+      of_b = reader.on_line(after + of_a.count, until);
+      return {of_a, of_b, Packed::count(block.width) * (now.end - now.begin) * (block.depth / 16)};
+    } else if constexpr (requires { reader.stride; }) {
       if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
       const bool more = now.end < all.end;
       const Index begin = more ? now.end : all.begin,
@@ -321,9 +331,20 @@ struct BlockedProduct {
     const bool first = block.p0 == 0, last = block.p0 + block.depth >= g.k;
     if (first && g.beta != 0 && g.beta != 1) return false;
     j += block.j0;
-    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, !first || g.beta != 0,
+    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, into(first),
                                      c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows, j, &next);
     return true;
+  }
+
+  // Whether C is so large that it goes past the caches: where each tile is whole lines of it, written once.
+  bool streamed() const {
+    return g.beta == 0 && g.k <= even_depth(g.m, g.k, deepest) && g.n % columns == 0 && ldc % line == 0 &&
+           reinterpret_cast<std::uintptr_t>(c) % 64 == 0 && streams(c, g.m * g.n);
+  }
+  static constexpr Index line = values_of_line<T>;
+  Store into(bool first) const {
+    if (!first || g.beta != 0) return Store::add;
+    return streamed() ? Store::stream : Store::plain;
   }
 
   // Where the panel from column j of the block on is, and how far apart its rows are.
@@ -336,6 +357,7 @@ struct BlockedProduct {
 
   // If few rows are enough for each of the last two strips, they have no more.
   bool halves() const {
+    if constexpr (few == rows) return false;
     if constexpr (gathers) {
       if (finish.moments) return false;
     }
@@ -362,27 +384,29 @@ struct BlockedProduct {
   static constexpr Index strips_copied = 16;
 
   // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.
-  bool small() const { return copyable && !copies() && g.m <= 96; }
+  bool small() const { return scattered && copyable && !copies() && g.m <= 96; }
 
   // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
   template <int High, class Left>
   [[gnu::always_inline]] void cell(const Left& left, Panel right, const Block& block, Index strip, Index j,
                                    Ahead<T>* next = nullptr) const {
     const Index depth = block.depth, wide = std::min(columns, block.width - j);
-    const bool first = block.p0 == 0, last = block.p0 + depth >= g.k, add = !first || g.beta != 0;
+    const bool first = block.p0 == 0, last = block.p0 + depth >= g.k;
     const Index i0 = first_row(strip), count = rows_of(strip), filled = (wide + lanes - 1) / lanes;
     j += block.j0;
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
+    const Store store = into(first);
     if (count == High && filled * lanes == wide) {
-      return tile<High, vectors>(filled, depth, left, right.from, right.step, add, out, ldc, last ? &finish : nullptr,
+      return tile<High, vectors>(filled, depth, left, right.from, right.step, store, out, ldc, last ? &finish : nullptr,
                                  i0, j, next);
     }
     alignas(64) T part[High * columns];
-    tile<High, vectors>(filled, depth, left, right.from, right.step, false, part, columns, nullptr, 0, 0, next);
+    tile<High, vectors>(filled, depth, left, right.from, right.step, Store::plain, part, columns, nullptr, 0, 0, next);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
-      for (Index q = 0; q < wide; ++q) to[q] = add ? to[q] + part[r * columns + q] : part[r * columns + q];
+      for (Index q = 0; q < wide; ++q)
+        to[q] = store == Store::add ? to[q] + part[r * columns + q] : part[r * columns + q];
     }
     for (Index r = 0; r < count && last; ++r) finish(i0 + r, j, wide, out + r * ldc);
   }
@@ -395,13 +419,13 @@ struct BlockedProduct {
 
   // The tile of `High` rows with `wanted` ≤ Most registers of columns.
   template <int High, int Most, class Left>
-  static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, bool add, T* out,
+  static void tile(Index wanted, Index depth, const Left& left, const T* panel, Index step, Store into, T* out,
                    Index out_stride, const Finish* end, Index i, Index j, Ahead<T>* next) {
     if constexpr (Most > 1) {
       if (wanted < Most)
-        return tile<High, Most - 1>(wanted, depth, left, panel, step, add, out, out_stride, end, i, j, next);
+        return tile<High, Most - 1>(wanted, depth, left, panel, step, into, out, out_stride, end, i, j, next);
     }
-    run_tile<T, Isa, High, Most>(depth, left, panel, step, add, out, out_stride, end, i, j, next);
+    run_tile<T, Isa, High, Most>(depth, left, panel, step, into, out, out_stride, end, i, j, next);
   }
 };
 
@@ -422,7 +446,7 @@ struct BlockedProduct {
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
-  detail::with_gemm_tile<T, Isa, Rows>(g.n, [&]<class Tile>(Tile) {
+  detail::with_gemm_tile<T, Isa, Rows>(g.n, g.k, [&]<class Tile>(Tile) {
     detail::BlockedProduct<T, Isa, Tile, Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
   });
 }

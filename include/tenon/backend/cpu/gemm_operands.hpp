@@ -108,6 +108,10 @@ struct TransposedRows {
           copy_some<Rows>(in + s * Rows, std::min<Index>(Rows, count - s * Rows), room + s * apart);
       }
     }
+    template <int Rows>
+    static RowsCopied<T, Rows> copied(const T* strip) {
+      return {strip};
+    }
 
    private:
     // Of a term as many rows as there are, and zeros.
@@ -161,7 +165,7 @@ class PackedColumns {
   // b (k,n), in blocks of `depth` terms: as many as the products will ask for.
   PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k, Index depth)
       : depth_(depth), panels_(room(n, k, depth_)) {
-    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, [&]<class Tile>(Tile) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, k, [&]<class Tile>(Tile) {
       using Packed = detail::Panels<T, Isa, Tile>;
       across_ = Packed::count(n);
       stride_ = Packed::stride(depth_);
@@ -184,7 +188,7 @@ class PackedColumns {
   static Index room(Index n, Index k, Index depth) {
     Index values = 0;
     detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
-        n, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
+        n, k, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
     return values;
   }
 

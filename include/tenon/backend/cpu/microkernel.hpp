@@ -5,6 +5,7 @@
 
 #include "tenon/backend/cpu/gemm_ahead.hpp"
 #include "tenon/backend/cpu/isa.hpp"
+#include "tenon/backend/cpu/multiply_add.hpp"
 #include "tenon/backend/cpu/tile_rows.hpp"
 
 namespace tenon::cpu {
@@ -17,6 +18,9 @@ struct LeaveAsIs {
   template <class T>
   void operator()(Index, Index, Index, T*) const {}
 };
+
+// How C takes a tile: in its place, added to what is there, or in its place past the caches, in whole lines.
+enum class Store { plain, add, stream };
 
 // From one tile to the next: values of A, B and C, and rows and columns of C.
 struct TileStep {
@@ -37,6 +41,8 @@ struct TermsOf {
     return false;
   }();
   static constexpr int at_once = fixed || endless || anywhere ? 4 : 1;
+  // What is held in registers for a term: the values of three rows, or else B's row.
+  static constexpr bool holds_values = Rows == 3;
   // Where the compiler sees several terms, single ones or few rows, it would read B from memory for each row.
   static constexpr bool holds = [] {
     if constexpr (requires { Left::single; }) return Left::single || Rows <= 4;
@@ -46,13 +52,13 @@ struct TermsOf {
   static constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
 };
 
-// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, or += where `add`. Term p of B is at b[p·step …]:
+// C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, stored as `into` says. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
 // places in C and in the residual that are asked for are those of the tile `asked` further on; of `next`, if not null,
 // some is asked for with each run of terms.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Left& left, const T* __restrict b, Index step,
-                                                 bool add, T* __restrict c, Index ldc, const Finish* finish = nullptr,
+                                                 Store into, T* __restrict c, Index ldc, const Finish* finish = nullptr,
                                                  Index i = 0, Index j = 0, const TileStep& asked = {},
                                                  Ahead<T>* next = nullptr) {
   using V = Vec<T, Isa>;
@@ -63,12 +69,13 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
   // keep B waiting, which comes from the second-level cache.
   constexpr int line = values_of_line<T>;
+  const Index asked_rows = into == Store::stream ? 0 : Rows;
   const auto ask_for_row = [&](Index r) __attribute__((always_inline)) {
     for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
   };
   if constexpr (!whole && !steady) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) ask_for_row(r);
+    for (int r = 0; r < Rows && into != Store::stream; ++r) ask_for_row(r);
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {
@@ -96,14 +103,57 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   const auto add_terms = [&]<int Count>(std::integral_constant<int, Count>, [[maybe_unused]] Index p)
       __attribute__((always_inline)) {
     constexpr bool several = Terms::at_once > 1, moves = !Terms::together && (several || Terms::apart);
+    const auto value_of = [&](int r, int u) __attribute__((always_inline))->const T* {
+      if constexpr (Terms::apart) {
+        const int third = r % Terms::sharing;
+        if (third == 0) asm("" : "+r"(once), "+r"(twice));  // or GCC adds u to both, in registers
+        return a[r / Terms::sharing] + (third == 0 ? 0 : third == 1 ? once : twice) + u;
+      } else if constexpr (Terms::anywhere) {
+        asm("" : "+r"(place[r]));
+        return a[0] + place[r] + (Terms::together ? 0 : u);
+      } else {
+        return a[0] + left.of(r, Terms::together ? 0 : several ? u : p);
+      }
+    };
 #pragma GCC unroll 4
     for (int u = 0; u < Count; ++u) {
-      V row[Vectors];
+      if constexpr (Terms::holds_values) {
+        V value[Rows];
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) {
-        load<T, Isa>(b + v * lanes, row[v]);
-        if constexpr (Terms::holds || Count > 1) hold(row[v]);
-        if constexpr (Terms::copies) store<T, Isa>(row[v], copy + v * lanes);
+        for (int r = 0; r < Rows; ++r) {
+          value[r] = *value_of(r, u) - V{};
+          hold(value[r]);
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+          V row;
+          multiply_row<T, Isa>(b + v * lanes, value, row, sum[0][v], sum[1][v], sum[2][v]);
+          if constexpr (Terms::copies) store<T, Isa>(row, copy + v * lanes);
+        }
+      } else {
+        V row[Vectors];
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+          load<T, Isa>(b + v * lanes, row[v]);
+          if constexpr (Terms::holds || Count > 1) hold(row[v]);
+          if constexpr (Terms::copies) store<T, Isa>(row[v], copy + v * lanes);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) {
+          if constexpr (Vectors == 2 && Count > 1) {
+            multiply_value<T, Isa>(value_of(r, u), row, sum[r][0], sum[r][1]);
+          } else {
+            const V value = *value_of(r, u) - V{};
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) sum[r][v] += value * row[v];
+          }
+          if constexpr (Count > 1) {
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) hold(sum[r][v]);
+          }
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors && Count > 1; ++v) keep(row[v]);
       }
       if constexpr (Terms::copies) {
         copy += Vectors * lanes;
@@ -111,28 +161,6 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       }
       b += step;
       if constexpr (Count > 1) asm("" : "+r"(b));
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        V value;
-        if constexpr (Terms::apart) {
-          const int third = r % Terms::sharing;
-          if (third == 0) asm("" : "+r"(once), "+r"(twice));  // or GCC adds u to both, in registers
-          value = a[r / Terms::sharing][(third == 0 ? 0 : third == 1 ? once : twice) + u] - V{};
-        } else if constexpr (Terms::anywhere) {
-          asm("" : "+r"(place[r]));
-          value = a[0][place[r] + (Terms::together ? 0 : u)] - V{};
-        } else {
-          value = a[0][left.of(r, Terms::together ? 0 : several ? u : p)] - V{};
-        }
-#pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) {
-          sum[r][v] += value * row[v];
-          if constexpr (Count > 1) hold(sum[r][v]);
-        }
-        if constexpr (Count > 1) keep(value);
-      }
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors && Count > 1; ++v) keep(row[v]);
       if constexpr (Terms::together) {
         a[0] += left.of(0, 1) - left.of(0, 0);
         asm("" : "+r"(a[0]));
@@ -156,7 +184,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   const auto ask = [&](Index run, Index start) __attribute__((always_inline)) {
     left.template ask<Rows>(run, start);
     if constexpr (steady) {
-      if (run < Rows) ask_for_row(run);
+      if (run < asked_rows) ask_for_row(run);
     }
     if (next) next->ask();
   };
@@ -168,7 +196,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     const T* const end = a[0] + left.of(0, many);
     for (Index run = 0; a[0] != end; ++run) {
       ask(run, run * left.length(run));
-      const bool more = left.asks() || (next && next->more()) || (steady && run < Rows - 1);
+      const bool more = left.asks() || (next && next->more()) || (steady && run < asked_rows - 1);
       const Index length = left.of(0, left.length(run));
       const T* const until = more && end - a[0] > length ? a[0] + length : end;
       do { add_terms(some, 0); } while (a[0] != until);
@@ -187,7 +215,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       for (; p < count; ++p) add_terms(one, p);
     }
   }
-  if (add) {
+  if (into == Store::add) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
@@ -205,7 +233,13 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   for (int r = 0; r < Rows; ++r, c += ldc) {
     asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store<T, Isa>(sum[r][v], c + v * lanes);
+    for (int v = 0; v < Vectors; ++v) {
+      if (into == Store::stream) {
+        store_past<T, Isa>(sum[r][v], c + v * lanes);
+      } else {
+        store<T, Isa>(sum[r][v], c + v * lanes);
+      }
+    }
   }
 }
 
@@ -213,7 +247,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 // eight of its terms.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
-                                 Index step, bool add, T* c, Index ldc, const Finish* finish, Index i, Index j,
+                                 Index step, Store into, T* c, Index ldc, const Finish* finish, Index i, Index j,
                                  Ahead<T>* next = nullptr) {
   // With few terms a tile is made before memory answers.
   const Index ahead = depth <= 128 ? 2 : 0;
@@ -221,7 +255,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   CompiledFor<Isa>::run([&] {
     Left left = first;
     for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, asked, next);
+      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, asked, next);
       if constexpr (requires { left.move(by.a); }) {
         if (by.a != 0) {
           left.move(by.a);
@@ -235,10 +269,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 
 // The tile as compiled for an instruction set: a function of its own, which all that multiply share.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
-[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, bool add, T* c, Index ldc,
+[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, Store into, T* c, Index ldc,
                                 const Finish* finish = nullptr, Index i = 0, Index j = 0, Ahead<T>* next = nullptr) {
   CompiledFor<Isa>::run(
-      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, add, c, ldc, finish, i, j, {}, next); });
+      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, {}, next); });
 }
 
 }  // namespace tenon::cpu

@@ -141,10 +141,13 @@ class PatchPieces {
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
-// As the left one, a strip that lies inside the picture is read in place, if its runs are long enough.
+// As the left one, strips that meet many panels of B are copied, some together. Else a strip that lies inside the
+// picture is read in place, if its runs are long enough.
 template <class T, class Isa>
 struct PatchRows {
   const Patches<T>& patches;
+
+  static constexpr bool copies = Isa::bytes < 64;
 
   class Reader {
    public:
@@ -164,6 +167,26 @@ struct PatchRows {
       rows.step = 0;
       for (int i = 0; i < Rows; ++i) rows.row[i] = i * gemm_depth;
       return rows;
+    }
+
+    // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next; and such a strip.
+    template <int Rows>
+    [[gnu::always_inline]] void copy(Index first, Index count, T* room, Index apart) const {
+      for (Index i = 0; i < count; i += Rows, room += apart)
+        pieces_.copy(first + i, std::min<Index>(Rows, count - i), room, gathered_.length);
+    }
+    template <int Rows>
+    RowsApart<T> copied(const T* strip) const {
+      return {strip, gathered_.length};
+    }
+    // The values of row `first`, and those of the rows before `end` on the same line, to ask for: of windows that share
+    // none.
+    typename Ahead<T>::Rows on_line(Index first, Index end) const {
+      Index at = 0;
+      if (first >= end || runs_.empty() || pieces_.count() > 1 || !pieces_.inside(first, 1, &at)) return {};
+      const RowRun& run = runs_.front();
+      return {p_.x + at + run.offset, p_.stride_w * p_.c, gathered_.length,
+              std::min(end - first, p_.grid_w - first % p_.grid_w)};
     }
 
    private:

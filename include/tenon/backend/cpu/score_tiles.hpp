@@ -109,7 +109,7 @@ void score_tile(Index d, const float* a, const float* b, float* tile) {
     float* out = p0 == 0 ? tile : part;
     if constexpr (score == Score::product) {
       run_tile<float, Isa, rows, Isa::vectors>(depth, PackedRows<float, score_depth, rows>{a + p0 * rows},
-                                               b + p0 * columns, columns, false, out, columns);
+                                               b + p0 * columns, columns, Store::plain, out, columns);
     } else {
       CompiledFor<Isa>::run(DifferenceTile<score, Isa>{depth, a + p0 * rows, b + p0 * columns, out});
     }

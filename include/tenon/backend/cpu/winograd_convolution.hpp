@@ -128,10 +128,11 @@ struct WinogradConvolution {
   [[gnu::always_inline]] void multiply_rows(const T* v, const T* panel, Ahead<T>* next, T* m, Index width) const {
     const LeaveAsIs* const as_is = nullptr;
     if (terms < row_runs) {
-      multiply_tile<T, Isa, Some, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, false, m, width);
+      multiply_tile<T, Isa, Some, Vectors>(terms, PackedRows<T, row_runs, Rows>{v}, panel, columns, Store::plain, m,
+                                           width);
     } else {
-      multiply_tile<T, Isa, Some, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}}, panel, columns, false, m, width,
-                                           as_is, 0, 0, {}, next);
+      multiply_tile<T, Isa, Some, Vectors>(in, WholeRuns<T, row_runs, Rows>{{v}}, panel, columns, Store::plain, m,
+                                           width, as_is, 0, 0, {}, next);
     }
   }
 

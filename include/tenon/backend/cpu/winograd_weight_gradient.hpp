@@ -119,8 +119,8 @@ class WinogradWeightGradient {
   template <int First>
   [[gnu::always_inline]] static void multiply(Index depth, const T* y, const T* x, bool add, T* u) {
     constexpr int rows = std::min(Rows, together - First);
-    multiply_tile<T, Isa, rows, Vectors>(depth, WholeRuns<T, 1, row_runs>{{y + First}}, x, columns, add,
-                                         u + First * columns, columns);
+    multiply_tile<T, Isa, rows, Vectors>(depth, WholeRuns<T, 1, row_runs>{{y + First}}, x, columns,
+                                         add ? Store::add : Store::plain, u + First * columns, columns);
     if constexpr (First + rows < together) multiply<First + rows>(depth, y, x, add, u);
   }
 

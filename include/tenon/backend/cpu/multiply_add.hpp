@@ -1,0 +1,76 @@
+// What a register tile does for each term: a value from memory times registers that are held, to as many sums.
+//
+// With 16 registers, of which 12 are sums, no order of single instructions lets GCC do without moves from register to
+// register: one instruction in ten. In one piece they need none.
+#pragma once
+
+#include <type_traits>
+
+#include "tenon/backend/cpu/isa.hpp"
+
+namespace tenon::cpu {
+
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+template <class T, class Isa>
+inline constexpr bool in_one_piece = std::is_same_v<Isa, Avx2>;
+#else
+template <class T, class Isa>
+inline constexpr bool in_one_piece = false;
+#endif
+
+// s += values·row for each of three rows, whose values are repeated in registers; row, at p, is left in a register.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void multiply_row(const T* p, const Vec<T, Isa> (&values)[3], Vec<T, Isa>& row,
+                                                Vec<T, Isa>& s0, Vec<T, Isa>& s1, Vec<T, Isa>& s2) {
+  if constexpr (in_one_piece<T, Isa>) {
+    const auto& at = *reinterpret_cast<const Vec<T, Isa>*>(p);
+    if constexpr (sizeof(T) == 4) {
+      asm("vmovups %[at], %[row]\n\t"
+          "vfmadd231ps %[row], %[v0], %[s0]\n\t"
+          "vfmadd231ps %[row], %[v1], %[s1]\n\t"
+          "vfmadd231ps %[row], %[v2], %[s2]"
+          : [row] "=&x"(row), [s0] "+x"(s0), [s1] "+x"(s1), [s2] "+x"(s2)
+          : [at] "m"(at), [v0] "x"(values[0]), [v1] "x"(values[1]), [v2] "x"(values[2]));
+    } else {
+      asm("vmovupd %[at], %[row]\n\t"
+          "vfmadd231pd %[row], %[v0], %[s0]\n\t"
+          "vfmadd231pd %[row], %[v1], %[s1]\n\t"
+          "vfmadd231pd %[row], %[v2], %[s2]"
+          : [row] "=&x"(row), [s0] "+x"(s0), [s1] "+x"(s1), [s2] "+x"(s2)
+          : [at] "m"(at), [v0] "x"(values[0]), [v1] "x"(values[1]), [v2] "x"(values[2]));
+    }
+  } else {
+    load<T, Isa>(p, row);
+    s0 += values[0] * row;
+    s1 += values[1] * row;
+    s2 += values[2] * row;
+  }
+}
+
+// s += *p·row for each of two registers of a row.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void multiply_value(const T* p, const Vec<T, Isa> (&row)[2], Vec<T, Isa>& s0,
+                                                  Vec<T, Isa>& s1) {
+  Vec<T, Isa> value;
+  if constexpr (in_one_piece<T, Isa>) {
+    if constexpr (sizeof(T) == 4) {
+      asm("vbroadcastss %[at], %[value]\n\t"
+          "vfmadd231ps %[r0], %[value], %[s0]\n\t"
+          "vfmadd231ps %[r1], %[value], %[s1]"
+          : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
+          : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
+    } else {
+      asm("vbroadcastsd %[at], %[value]\n\t"
+          "vfmadd231pd %[r0], %[value], %[s0]\n\t"
+          "vfmadd231pd %[r1], %[value], %[s1]"
+          : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
+          : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
+    }
+  } else {
+    value = *p - Vec<T, Isa>{};
+    s0 += value * row[0];
+    s1 += value * row[1];
+  }
+}
+
+}  // namespace tenon::cpu

@@ -203,6 +203,9 @@ fi
 for kind in installed fetched plain; do
   check "consumer: $kind" bash tests/consumer/run.sh "$kind" "$build/consumer"
 done
+if command -v clang++ >/dev/null; then
+  check "consumer: plain, clang++" env CXX=clang++ bash tests/consumer/run.sh plain "$build/consumer"
+fi
 
 # ---- CUDA: compiles and links anywhere; runs where there is a GPU -------------------------------------------
 if [[ -n $nvcc && -n $cudnn ]]; then

@@ -29,7 +29,7 @@ case $kind in
   plain)
     # Third-party headers outside the compiler's own folders are named by TENON_PLAIN_FLAGS.
     # shellcheck disable=SC2086
-    "$compiler" -std=c++20 -I "$root/include" \
+    "$compiler" -std=c++20 -O1 -I "$root/include" \
       ${TENON_PLAIN_FLAGS:--isystem /usr/include/eigen3 -isystem /usr/include/cairo} \
       "$here/main.cpp" "$here/other.cpp" -o "$work/consumer" ${TENON_PLAIN_LIBS:--lz -lcairo}
     "$work/consumer"

@@ -55,10 +55,12 @@ template <class T, class Isa>
 }
 
 // To an address that is a multiple of the register's size, past the caches: an ordinary store reads the line first.
-// In an unoptimised build as hold() has it.
+// GCC: in an optimised build, as hold() explains.
 template <class T, class Isa>
 [[gnu::always_inline]] inline void store_past(const Vec<T, Isa>& v, T* p) {
-#if defined(__x86_64__) && defined(__OPTIMIZE__)
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<Vec<T, Isa>*>(p));
+#elif defined(__x86_64__) && defined(__OPTIMIZE__)
   if constexpr (Isa::bytes == 16) {
     asm("movntps %1, %0" : "=m"(*reinterpret_cast<Vec<T, Isa>*>(p)) : "x"(v));
   } else {

@@ -118,7 +118,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 #pragma GCC unroll 4
     for (int u = 0; u < Count; ++u) {
       if constexpr (Terms::holds_values) {
-        V value[Rows];
+        V value[Rows] = {};
 #pragma GCC unroll 4
         for (int r = 0; r < Rows; ++r) {
           value[r] = *value_of(r, u) - V{};

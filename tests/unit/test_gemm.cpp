@@ -13,17 +13,17 @@ namespace {
 template <class T>
 void compare(double tolerance) {
   Rng rng(1);
-  // m, n, k. Of the last eight four are read in place, over several panels and depths, or have rows 4 KB apart, and
+  // m, n, k. Of the last nine five are read in place, over several panels and depths, or have rows 4 KB apart, and
   // four are copied where they are transposed or far apart; the four before them are dot products where B is
-  // transposed. Six have one to four rows more than whole tiles. Of the very last, transposed, what comes next is
-  // asked for: in place, between copied strips, and not at all. The eighth is so wide that the first strip copies B for
-  // the others.
+  // transposed. Six have one to four rows more than whole tiles. Of those before the last, transposed, what comes next
+  // is asked for: in place, between copied strips, and not at all. The eighth and the last are so wide that the first
+  // strip copies B for the others.
   const std::vector<std::array<Index, 3>> sizes{
       {1, 1, 1},      {1, 33, 7},     {15, 1, 300},    {14, 32, 256},   {13, 31, 255},  {29, 65, 257},  {113, 17, 5},
       {31, 1056, 60}, {7, 530, 40},   {5, 6, 0},       {120, 260, 513}, {1, 33, 70},    {2, 19, 64},    {3, 4, 131},
       {8, 100, 200},  {5, 192, 600},  {18, 208, 257},  {128, 128, 300}, {40, 10, 1024}, {100, 150, 70}, {49, 264, 330},
       {1, 200, 20},   {140, 320, 40}, {49, 64, 300},   {50, 130, 40},   {20, 200, 33},  {25, 16, 70},   {100, 144, 20},
-      {40, 16, 50},   {64, 64, 300},  {110, 140, 300}, {200, 48, 300}};
+      {40, 16, 50},   {64, 64, 300},  {110, 140, 300}, {200, 48, 300},  {140, 560, 40}};
   for (const auto& size : sizes) {
     const Index m = size[0], n = size[1], k = size[2];
     const Index depth = std::max<Index>(k, 1);  // with no depth at all there is still an operand to point at

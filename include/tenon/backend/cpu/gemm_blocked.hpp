@@ -140,15 +140,15 @@ struct BlockedProduct {
 
   bool packs() const { return !columns_ready() && !columns_lie(); }
 
-  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A narrow panel takes
-  // little of each row, and if those are far apart its lines share few sets of the caches; so do those of strips of A
-  // that are read where they lie, term by term.
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A panel of one line
+  // takes little of each row, and if those are far apart its lines share few sets of the caches; so do those of strips
+  // of A that are read where they lie, term by term.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
       if (g.n <= columns && b.stride == g.n) return true;
       const bool far = b.stride > 16 * columns || (scattered && !copies());
-      return narrow && far ? g.m <= 128 : g.m <= 400;
+      return far && columns <= line ? g.m <= 128 : g.m <= 400;
     }
     return false;
   }
@@ -368,8 +368,6 @@ struct BlockedProduct {
   Index rows_of(Index strip) const {
     return std::min<Index>(halves() && strip == whole_strips() ? few : rows, g.m - first_row(strip));
   }
-
-  static constexpr bool narrow = Isa::bytes < 64;
 
   // Whether strips of A are copied: where they can be, meet more than a few panels, and have terms so far apart that
   // few lines of them fit into the first-level cache.

@@ -293,7 +293,7 @@ struct BlockedProduct {
       const Index after = now.end * rows, until = std::min({g.m, all.end * rows, after + strips_copied * rows});
       of_a = reader.on_line(after, until);
       of_b = reader.on_line(after + of_a.count, until);
-      return {of_a, of_b, Packed::count(block.width) * (now.end - now.begin) * (block.depth / 16)};
+      return {of_a, of_b, Packed::count(block.width) * (now.end - now.begin) * (block.depth / row_runs)};
     } else if constexpr (requires { reader.stride; }) {
       if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
       const bool more = now.end < all.end;
@@ -313,7 +313,7 @@ struct BlockedProduct {
       if (b.row(0) && !columns_ready() && j0 < block.to)
         of_b = {b.row(p0 + first) + j0, b.stride, std::min(block.width, block.to - j0), term(now.end) - first};
     }
-    Index runs = block.depth / 16;
+    Index runs = block.depth / row_runs;
     if constexpr (requires { reader.runs(); }) runs = reader.runs();
     return {of_a, of_b, Packed::count(block.width) * (std::min(now.end, whole_strips()) - now.begin) * runs};
   }
@@ -394,9 +394,9 @@ struct BlockedProduct {
     j += block.j0;
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
-    const Store store = into(first);
+    const Store how = into(first);
     if (count == High && filled * lanes == wide) {
-      return tile<High, vectors>(filled, depth, left, right.from, right.step, store, out, ldc, last ? &finish : nullptr,
+      return tile<High, vectors>(filled, depth, left, right.from, right.step, how, out, ldc, last ? &finish : nullptr,
                                  i0, j, next);
     }
     alignas(64) T part[High * columns];
@@ -404,7 +404,7 @@ struct BlockedProduct {
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q)
-        to[q] = store == Store::add ? to[q] + part[r * columns + q] : part[r * columns + q];
+        to[q] = how == Store::add ? to[q] + part[r * columns + q] : part[r * columns + q];
     }
     for (Index r = 0; r < count && last; ++r) finish(i0 + r, j, wide, out + r * ldc);
   }

@@ -10,9 +10,6 @@
 
 namespace tenon::cpu {
 
-// Runs of 16 terms: what Winograd's transforms write and read.
-inline constexpr Index row_runs = 16;
-
 // What happens to a finished tile or to finished parts of rows: nothing.
 struct LeaveAsIs {
   template <class T>
@@ -140,16 +137,16 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
         }
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
-          if constexpr (Vectors == 2 && Count > 1) {
+          if constexpr (Vectors == 2 && Count > 1 && in_one_piece<T, Isa>) {
             multiply_value<T, Isa>(value_of(r, u), row, sum[r][0], sum[r][1]);
           } else {
             const V value = *value_of(r, u) - V{};
 #pragma GCC unroll 4
-            for (int v = 0; v < Vectors; ++v) sum[r][v] += value * row[v];
-          }
-          if constexpr (Count > 1) {
-#pragma GCC unroll 4
-            for (int v = 0; v < Vectors; ++v) hold(sum[r][v]);
+            for (int v = 0; v < Vectors; ++v) {
+              sum[r][v] += value * row[v];
+              if constexpr (Count > 1) hold(sum[r][v]);
+            }
+            if constexpr (Count > 1) keep(value);
           }
         }
 #pragma GCC unroll 4

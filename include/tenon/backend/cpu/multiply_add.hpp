@@ -1,7 +1,7 @@
 // What a register tile does for each term: a value from memory times registers that are held, to as many sums.
 //
 // With 16 registers, of which 12 are sums, no order of single instructions lets GCC do without moves from register to
-// register: one instruction in ten. In one piece they need none.
+// register: one instruction in ten. In one piece, which the compiler cannot take apart, they need none.
 #pragma once
 
 #include <type_traits>
@@ -10,6 +10,8 @@
 
 namespace tenon::cpu {
 
+// Whether there is such a piece. GCC alone accepts the registers of an instruction set that the surrounding program is
+// not compiled for, and in an optimised build only (see hold).
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
 template <class T, class Isa>
 inline constexpr bool in_one_piece = std::is_same_v<Isa, Avx2>;
@@ -47,29 +49,24 @@ template <class T, class Isa>
   }
 }
 
-// s += *p·row for each of two registers of a row.
+// s += *p·row for each of two registers of a row: where that is one piece.
 template <class T, class Isa>
 [[gnu::always_inline]] inline void multiply_value(const T* p, const Vec<T, Isa> (&row)[2], Vec<T, Isa>& s0,
                                                   Vec<T, Isa>& s1) {
+  static_assert(in_one_piece<T, Isa>);
   Vec<T, Isa> value;
-  if constexpr (in_one_piece<T, Isa>) {
-    if constexpr (sizeof(T) == 4) {
-      asm("vbroadcastss %[at], %[value]\n\t"
-          "vfmadd231ps %[r0], %[value], %[s0]\n\t"
-          "vfmadd231ps %[r1], %[value], %[s1]"
-          : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
-          : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
-    } else {
-      asm("vbroadcastsd %[at], %[value]\n\t"
-          "vfmadd231pd %[r0], %[value], %[s0]\n\t"
-          "vfmadd231pd %[r1], %[value], %[s1]"
-          : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
-          : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
-    }
+  if constexpr (sizeof(T) == 4) {
+    asm("vbroadcastss %[at], %[value]\n\t"
+        "vfmadd231ps %[r0], %[value], %[s0]\n\t"
+        "vfmadd231ps %[r1], %[value], %[s1]"
+        : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
+        : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
   } else {
-    value = *p - Vec<T, Isa>{};
-    s0 += value * row[0];
-    s1 += value * row[1];
+    asm("vbroadcastsd %[at], %[value]\n\t"
+        "vfmadd231pd %[r0], %[value], %[s0]\n\t"
+        "vfmadd231pd %[r1], %[value], %[s1]"
+        : [value] "=&x"(value), [s0] "+x"(s0), [s1] "+x"(s1)
+        : [at] "m"(*p), [r0] "x"(row[0]), [r1] "x"(row[1]));
   }
 }
 

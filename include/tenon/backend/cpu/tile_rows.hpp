@@ -10,6 +10,9 @@ namespace tenon::cpu {
 // B (128 KB) come by from the second. With fewer terms C is read and written more often.
 inline constexpr Index gemm_depth = 512;
 
+// Terms of a run of what is copied, and of what Winograd's transforms write and read.
+inline constexpr Index row_runs = 16;
+
 // Rows are read in runs: run r, which begins with term `start`, has length(r) terms or what is left of them, and term
 // start + p of row i is at from(r, start)[of(i, p)]. ask<Rows>(r, start) asks for what comes later, until asked().
 //
@@ -91,7 +94,7 @@ struct RowsCopied {
   const T* data;
 
   static constexpr bool fixed = true, endless = true;
-  static constexpr Index length(Index) { return 16; }
+  static constexpr Index length(Index) { return row_runs; }
   const T* from(Index, Index start) const { return data + start * Rows; }
   static constexpr Index of(Index i, Index p) { return p * Rows + i; }
   template <int>

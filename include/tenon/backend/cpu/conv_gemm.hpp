@@ -166,9 +166,10 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     std::shared_ptr<const PackedColumns<T, Isa>> kept;
     if (w.forms && !lines) {
       using Packed = PackedColumns<T, Isa>;
-      const Index n = g.group_out(), k = g.taps(), depth = detail::even_depth(rows, k);
-      kept = w.forms->template get<Packed>(weights.data, {n, k, depth},
-                                           [&] { return std::make_shared<const Packed>(weights, n, k, depth); });
+      const Index n = g.group_out(), k = g.taps();
+      const auto [columns, depth] = Packed::form(rows, n, k);
+      kept = w.forms->template get<Packed>(weights.data, {n, k, columns, depth},
+                                           [&] { return std::make_shared<const Packed>(weights, rows, n, k); });
       weights.packed = kept.get();
     }
     Epilogue<T> own{.relu = finish.relu, .row = g.o};

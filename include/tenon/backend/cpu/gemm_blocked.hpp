@@ -259,7 +259,8 @@ struct BlockedProduct {
 
   // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from one to the
   // next; the first that is left. Where the rows of B are far apart the first strip copies them, and `right` is the
-  // copy: their lines share few sets of the first-level cache.
+  // copy: their lines share few sets of the first-level cache. Beside strips that lie in A panels fill it, and nothing
+  // may be lost.
   template <class Left>
   [[gnu::always_inline]] Index down(Left left, Index apart, const Block& block, Index strip, Index last, Index j,
                                     Panel& right, T* copy, Ahead<T>& next) const {
@@ -267,7 +268,7 @@ struct BlockedProduct {
     const TileStep by{apart, 0, rows * ldc, rows, 0};
     constexpr bool few_columns = TermsOf<Left, rows>::together;  // else strips are copied
     if constexpr (!few_columns && requires { b.row(0); }) {
-      if (whole - strip > 3 && right.step > 16 * columns &&
+      if (whole - strip > 3 && right.step > (TermsOf<Left, rows>::apart ? 2 : 16) * columns &&
           whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, next)) {
         right = {copy, columns};
         left.move(apart);
@@ -294,7 +295,7 @@ struct BlockedProduct {
       of_a = reader.on_line(after, until);
       of_b = reader.on_line(after + of_a.count, until);
       return {of_a, of_b, Packed::count(block.width) * (now.end - now.begin) * (block.depth / row_runs)};
-    } else if constexpr (requires { reader.stride; }) {
+    } else if constexpr (copyable) {
       if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
       const bool more = now.end < all.end;
       const Index begin = more ? now.end : all.begin,
@@ -444,7 +445,7 @@ struct BlockedProduct {
 template <class T, class Isa, class Rows, class Columns, class Finish = LeaveAsIs>
 void gemm_blocked(const GemmBlocks& g, const Rows& a, const Columns& b, T* c, Index ldc,
                   const Finish& finish = {}) {
-  detail::with_gemm_tile<T, Isa, Rows>(g.n, g.k, [&]<class Tile>(Tile) {
+  detail::with_gemm_tile<T, Isa, Rows>(g.m, g.n, g.k, [&]<class Tile>(Tile) {
     detail::BlockedProduct<T, Isa, Tile, Rows, Columns, Finish>{g, a, b, c, ldc, finish}();
   });
 }

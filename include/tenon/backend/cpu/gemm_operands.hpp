@@ -162,10 +162,18 @@ struct MatrixColumns {
 template <class T, class Isa>
 class PackedColumns {
  public:
-  // b (k,n), in blocks of `depth` terms: as many as the products will ask for.
-  PackedColumns(const MatrixColumns<T, Isa>& b, Index n, Index k, Index depth)
-      : depth_(depth), panels_(room(n, k, depth_)) {
-    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(n, k, [&]<class Tile>(Tile) {
+  // What products with m rows of A have in common: the columns of a panel and the terms of a block.
+  static std::pair<Index, Index> form(Index m, Index n, Index k) {
+    Index columns = 0;
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
+        m, n, k, [&]<class Tile>(Tile) { columns = detail::Panels<T, Isa, Tile>::columns; });
+    return {columns, detail::even_depth(m, k)};
+  }
+
+  // b (k,n), for products with m rows of A.
+  PackedColumns(const MatrixColumns<T, Isa>& b, Index m, Index n, Index k)
+      : depth_(form(m, n, k).second), panels_(room(m, n, k, depth_)) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(m, n, k, [&]<class Tile>(Tile) {
       using Packed = detail::Panels<T, Isa, Tile>;
       across_ = Packed::count(n);
       stride_ = Packed::stride(depth_);
@@ -185,10 +193,10 @@ class PackedColumns {
   }
 
  private:
-  static Index room(Index n, Index k, Index depth) {
+  static Index room(Index m, Index n, Index k, Index depth) {
     Index values = 0;
     detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
-        n, k, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
+        m, n, k, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
     return values;
   }
 

@@ -107,6 +107,7 @@ struct BlockedProduct {
       if constexpr (packable) {
         if (ready) block = b.packed->block(p0, j0 / columns);
       }
+      const Store into = p0 > 0 || g.beta != 0 ? Store::add : g.k <= most && large() ? Store::stream : Store::plain;
       // As many strips at a time as stay in the second-level cache beside B while panels come by.
       const Index strips = end - begin, work = rows * width * depth,
                   stay = std::max<Index>(4, 49152 / (rows * depth + 1));
@@ -116,8 +117,8 @@ struct BlockedProduct {
       const Index unit = together() * (copies() ? std::max<Index>(1, strips_copied / together()) : 1);
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
         CompiledFor<Isa>::run([&] {
-          multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride, to});
-          if (streamed()) finish_stream();
+          multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride, to, into});
+          if (into == Store::stream) finish_stream();
         });
       });
     }
@@ -154,11 +155,12 @@ struct BlockedProduct {
   }
 
   // A block of B: `width` columns from j0 on, `depth` terms from p0 on; in panels that are packed, `stride`
-  // apart, or (null) lie in B. After all terms the columns up to `to` follow.
+  // apart, or (null) lie in B. After all terms the columns up to `to` follow. How C takes the products.
   struct Block {
     Index j0, width, p0, depth;
     const T* packed;
     Index stride, to;
+    Store into;
   };
 
   // Where a panel is, and how far apart its rows are.
@@ -332,21 +334,17 @@ struct BlockedProduct {
     const bool first = block.p0 == 0, last = block.p0 + block.depth >= g.k;
     if (first && g.beta != 0 && g.beta != 1) return false;
     j += block.j0;
-    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, into(first),
+    run_tiles<T, Isa, rows, vectors>(count, by, block.depth, left, right.from, right.step, block.into,
                                      c + strip * rows * ldc + j, ldc, last ? &finish : nullptr, strip * rows, j, &next);
     return true;
   }
 
-  // Whether C is so large that it goes past the caches: where each tile is whole lines of it, written once.
-  bool streamed() const {
-    return g.beta == 0 && g.k <= even_depth(g.m, g.k, deepest) && g.n % columns == 0 && ldc % line == 0 &&
-           reinterpret_cast<std::uintptr_t>(c) % 64 == 0 && streams(c, g.m * g.n);
+  // Whether C is so large that it goes past the caches if it is written once: in tiles that are whole lines.
+  bool large() const {
+    return g.n % columns == 0 && ldc % line == 0 && reinterpret_cast<std::uintptr_t>(c) % 64 == 0 &&
+           streams(c, g.m * g.n);
   }
   static constexpr Index line = values_of_line<T>;
-  Store into(bool first) const {
-    if (!first || g.beta != 0) return Store::add;
-    return streamed() ? Store::stream : Store::plain;
-  }
 
   // Where the panel from column j of the block on is, and how far apart its rows are.
   [[gnu::always_inline]] Panel panel(const Block& block, Index j) const {
@@ -395,17 +393,16 @@ struct BlockedProduct {
     j += block.j0;
     T* out = c + i0 * ldc + j;
     if (first && g.beta != 0 && g.beta != 1) scale(count, wide, out);
-    const Store how = into(first);
     if (count == High && filled * lanes == wide) {
-      return tile<High, vectors>(filled, depth, left, right.from, right.step, how, out, ldc, last ? &finish : nullptr,
-                                 i0, j, next);
+      return tile<High, vectors>(filled, depth, left, right.from, right.step, block.into, out, ldc,
+                                 last ? &finish : nullptr, i0, j, next);
     }
     alignas(64) T part[High * columns];
     tile<High, vectors>(filled, depth, left, right.from, right.step, Store::plain, part, columns, nullptr, 0, 0, next);
     for (Index r = 0; r < count; ++r) {
       T* to = out + r * ldc;
       for (Index q = 0; q < wide; ++q)
-        to[q] = how == Store::add ? to[q] + part[r * columns + q] : part[r * columns + q];
+        to[q] = block.into == Store::add ? to[q] + part[r * columns + q] : part[r * columns + q];
     }
     for (Index r = 0; r < count && last; ++r) finish(i0 + r, j, wide, out + r * ldc);
   }

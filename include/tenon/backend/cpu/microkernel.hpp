@@ -71,8 +71,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
   };
   if constexpr (!whole && !steady) {
+    if (into != Store::stream) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows && into != Store::stream; ++r) ask_for_row(r);
+      for (int r = 0; r < Rows; ++r) ask_for_row(r);
+    }
   }
   if constexpr (finishes) {
     if (finish && finish->residual) {

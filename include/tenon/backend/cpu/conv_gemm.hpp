@@ -177,7 +177,7 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
     if (finish.residual && !add) own.residual = finish.residual + first;
     if (g.groups == 1 && !lines && rows >= fewest_rows_of_moments) own.moments = finish.moments;
     if (g.pointwise()) {
-      gemm_blocked<T, Isa>(blocks, MatrixRows<T>{x, g.c}, weights, y, g.o, own);
+      gemm_blocked<T, Isa>(blocks, MatrixRows<T, Isa>{x, g.c}, weights, y, g.o, own);
     } else {
       const auto patches = detail::forward_patches(g, x, group);
       if (lines) {
@@ -198,7 +198,7 @@ void conv2d_forward_gemm(const Conv2dGeometry& g, const T* x, std::type_identity
 // dx = dy·w, or +=, of a convolution with a 1×1 window.
 template <class T, class Isa>
 void conv2d_backward_data_pointwise(const Conv2dGeometry& g, const T* dy, const T* w, bool add, T* dx) {
-  gemm_blocked<T, Isa>({.m = g.n * g.h * g.w, .n = g.c, .k = g.o, .beta = add ? 1.0 : 0.0}, MatrixRows<T>{dy, g.o},
+  gemm_blocked<T, Isa>({.m = g.n * g.h * g.w, .n = g.c, .k = g.o, .beta = add ? 1.0 : 0.0}, MatrixRows<T, Isa>{dy, g.o},
                        MatrixColumns<T, Isa>{w, g.c, false}, dx, g.c);
 }
 

@@ -32,7 +32,7 @@ void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c) {
   if (g.transpose_a) {
     gemm_blocked<T, Isa>(blocks, TransposedRows<T, Isa>{a, g.m}, columns, c, g.n);
   } else {
-    gemm_blocked<T, Isa>(blocks, MatrixRows<T>{a, g.k}, columns, c, g.n);
+    gemm_blocked<T, Isa>(blocks, MatrixRows<T, Isa>{a, g.k}, columns, c, g.n);
   }
 }
 

@@ -29,9 +29,8 @@ struct BlockedProduct {
   static constexpr int rows = Tile::rows, vectors = Tile::vectors;
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
   static constexpr int few = few_rows(rows);  // of the tile for a last strip that lacks some
-  // The most columns and terms of a block. Where every term is in a cache line of its own, a strip of A would
-  // fill the first-level cache.
-  static constexpr Index widest = columns_of_block;
+  // The most terms of a block. Where every term is in a cache line of its own, a strip of A would fill the first-level
+  // cache.
   static constexpr bool scattered = requires { Rows::scattered; };
   static constexpr Index deepest = scattered ? gemm_depth / 2 : gemm_depth;
   static constexpr bool in_place = [] {
@@ -57,7 +56,7 @@ struct BlockedProduct {
                   to = std::min(g.n, from + cut.width);
       const Index begin = part * units / cut.parts * together(),
                   end = std::min(strips, (part + 1) * units / cut.parts * together());
-      for (Index j0 = from; j0 < to && begin < end; j0 += widest) stripe(j0, to, begin, end);
+      for (Index j0 = from; j0 < to && begin < end; j0 += widest()) stripe(j0, to, begin, end);
     });
   }
 
@@ -73,9 +72,9 @@ struct BlockedProduct {
     const auto stripes = [&](Index count) { return (g.n + count * columns - 1) / (count * columns) * columns; };
     const auto parts = [&](Index rows_each) { return std::clamp<Index>(rows_each / 1536, 1, 4); };
     if (threads == 1) return {std::max<Index>(1, g.n)};
-    if (copy && g.n >= threads * widest)
-      return {stripes((g.n + threads * widest - 1) / (threads * widest) * threads), parts(g.m)};
-    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(widest, stripes(4 * threads))};
+    if (copy && g.n >= threads * widest())
+      return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
+    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(widest(), stripes(4 * threads))};
     if (!copy) return {g.n};
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
@@ -87,7 +86,7 @@ struct BlockedProduct {
   // The columns from j0 on, of those before `to`, that fill a block, of the strips [begin, end). Each thread packs what
   // it needs: lines that two cores write and read in turn cost more than packing them twice.
   void stripe(Index j0, Index to, Index begin, Index end) const {
-    const Index width = std::min(widest, to - j0);
+    const Index width = std::min(widest(), to - j0);
     const bool stored = columns_lie(), ready = columns_ready(), pack = packs();
     const Index most = even_depth(g.m, g.k, small() ? deepest / 2 : deepest);
     const Index panels = Packed::count(width), stride = Packed::stride(most);
@@ -148,9 +147,15 @@ struct BlockedProduct {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
       if (g.n <= columns && b.stride == g.n) return true;
-      const bool far = b.stride > 16 * columns || (scattered && !copies());
+      const bool far = b.stride > 16 * columns || rows_lie();
       return far && columns <= line ? g.m <= 128 : g.m <= 400;
     }
+    return false;
+  }
+
+  // Whether strips of A are read term by term where they lie.
+  bool rows_lie() const {
+    if constexpr (scattered) return !copies();
     return false;
   }
 
@@ -222,29 +227,46 @@ struct BlockedProduct {
     }
   }
 
-  // The same where some strips are copied together, for a panel in the first-level cache to meet.
+  // The same where some strips are copied, for a panel in the first-level cache to meet: together, if terms lie in
+  // lines of their own, else one by one, each before it meets the first panel.
   template <class Reader>
   [[gnu::always_inline]] void multiply_copies(const Reader& reader, Index begin, Index end,
                                               const Block& block) const {
-    const Index apart = rows * block.depth + 16;  // not a multiple of 4 KB
+    const Index apart = rows * ((block.depth + 7) / 8 * 8) + 16;  // not a multiple of 4 KB
     Scratch<T> copied(strips_copied * apart), copy(columns * block.depth);
     for (Index first = begin; first < end; first += strips_copied) {
-      const Index last = std::min(end, first + strips_copied),
-                  count = std::min(last * rows, g.m) - first * rows;
-      reader.template copy<rows>(first * rows, count, copied.data(), apart);
-      Ahead<T> next = ahead(reader, block, {first, last}, {begin, end});
-      for (Index j = 0; j < block.width; j += columns) {
-        Panel right = panel(block, j);
-        Index strip =
-            down(reader.template copied<rows>(copied.data()), apart, block, first, last, j, right, copy.data(), next);
-        for (; strip < last; ++strip) {
-          const auto left = reader.template copied<rows>(copied.data() + (strip - first) * apart);
-          if (rows_of(strip) <= few) {
-            cell<few>(left, right, block, strip, j);
-          } else {
-            cell<rows>(left, right, block, strip, j);
-          }
+      const Index last = std::min(end, first + strips_copied);
+      const auto place = [&](Index strip) { return copied.data() + (strip - first) * apart; };
+      const auto one = [&](const auto& left, Panel right, Index strip, Index j) __attribute__((always_inline)) {
+        if (rows_of(strip) <= few) {
+          cell<few>(left, right, block, strip, j);
+        } else {
+          cell<rows>(left, right, block, strip, j);
         }
+      };
+      Index j = 0;
+      if constexpr (scattered) {
+        reader.template copy<rows>(first * rows, std::min(last * rows, g.m) - first * rows, copied.data(), apart);
+      } else {
+        for (Index strip = first; strip < last; ++strip) {
+          reader.template copy<rows>(strip * rows, rows_of(strip), place(strip));
+          auto left = reader.template copied<rows>(place(strip), (strip + 1) * rows);
+          if ((strip + 2) * rows > g.m || strip + 1 == end) left.next = {};
+          one(left, panel(block, 0), strip, 0);
+        }
+        j = columns;
+      }
+      Ahead<T> next = ahead(reader, block, {first, last}, {begin, end});
+      const auto left_at = [&](Index strip) __attribute__((always_inline)) {
+        if constexpr (scattered)
+          return reader.template copied<rows>(place(strip));
+        else
+          return RowsInEights<T, rows>{place(strip)};
+      };
+      for (; j < block.width; j += columns) {
+        Panel right = panel(block, j);
+        Index strip = down(left_at(first), apart, block, first, last, j, right, copy.data(), next);
+        for (; strip < last; ++strip) one(left_at(strip), right, strip, j);
       }
     }
   }
@@ -291,14 +313,8 @@ struct BlockedProduct {
     using Lines = typename Ahead<T>::Rows;
     const Index rest = g.k - block.p0 - block.depth, deeper = std::min(block.depth, rest);  // terms of the next block
     Lines of_a, of_b;
-    if constexpr (requires { reader.on_line(0, 0); }) {
-      if (block.j0 > 0) return {};
-      const Index after = now.end * rows, until = std::min({g.m, all.end * rows, after + strips_copied * rows});
-      of_a = reader.on_line(after, until);
-      of_b = reader.on_line(after + of_a.count, until);
-      return {of_a, of_b, Packed::count(block.width) * (now.end - now.begin) * (block.depth / row_runs)};
-    } else if constexpr (copyable) {
-      if (g.n > widest || (copies() ? reader.stride > page / 2 : !small())) return {};
+    if constexpr (scattered && copyable) {
+      if (g.n > widest() || (copies() ? reader.stride > page / 2 : !small())) return {};
       const bool more = now.end < all.end;
       const Index begin = more ? now.end : all.begin,
                   end = copies() ? std::min(all.end, begin + strips_copied) : all.end;
@@ -368,17 +384,22 @@ struct BlockedProduct {
     return std::min<Index>(halves() && strip == whole_strips() ? few : rows, g.m - first_row(strip));
   }
 
-  // Whether strips of A are copied: where they can be, meet more than a few panels, and have terms so far apart that
-  // few lines of them fit into the first-level cache.
+  // Whether strips of A are copied: where they can be, and meet panels enough to repay it. One whose rows lie one after
+  // the other is, only for the tile that is in one piece, which wants B packed.
   static constexpr bool copyable = [] {
     if constexpr (requires { Rows::copies; }) return Rows::copies;
     return false;
   }();
   bool copies() const {
-    if constexpr (copyable) return g.n >= 8 * columns;
+    if constexpr (copyable) return g.n >= a.fewest_columns() && (scattered || !columns_lie());
     return false;
   }
-  static constexpr Index strips_copied = 16;
+  static constexpr Index strips_copied = 96 / rows;
+
+  // The most columns of a block. For each one strips are copied again.
+  Index widest() const {
+    return !scattered && copies() && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
+  }
 
   // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.
   bool small() const { return scattered && copyable && !copies() && g.m <= 96; }

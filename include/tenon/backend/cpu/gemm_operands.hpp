@@ -18,13 +18,16 @@ template <class T, class Tile>
   }
 }
 
-// A stored matrix as the left operand: element (i, p) is at data[i·stride + p]. It is read where it lies.
-template <class T>
+// A stored matrix as the left operand: element (i, p) is at data[i·stride + p]. It is read where it lies, or copied
+// first where there is a tile for it.
+template <class T, class Isa>
 struct MatrixRows {
   const T* data;
   Index stride;
 
-  static constexpr bool in_place = true;
+  static constexpr bool in_place = true, copies = std::is_same_v<T, float> && in_one_piece<T, Isa>;
+  // Columns of B that repay the copy. Rows a multiple of 4 KB apart share a set of the first-level cache.
+  Index fewest_columns() const { return stride % 1024 == 0 ? 256 : 512; }
 
   struct Reader {
     const T* data;
@@ -44,6 +47,18 @@ struct MatrixRows {
       for (Index i = count; i < Rows; ++i) std::fill_n(room + i * gemm_depth, depth, T(0));
       return {room, gemm_depth};
     }
+
+    // `count` rows from `first`, copied to `out`, as a strip of `Rows` rows; those that lack may be anything.
+    template <int Rows>
+    [[gnu::always_inline]] void copy(Index first, Index count, T* out) const {
+      for (Index i = 0; i < count; ++i)
+        RowsInEights<T, Rows>::template copy_row<Isa>(data + (first + i) * stride, depth, i, out);
+    }
+    // Such a strip, after which the rows from `next` on are copied.
+    template <int Rows>
+    RowsInEights<T, Rows> copied(const T* strip, Index next) const {
+      return {strip, {data + next * stride, stride}};
+    }
   };
   Reader reader(Index start, Index depth) const { return {data + start, stride, depth}; }
 };
@@ -58,6 +73,7 @@ struct TransposedRows {
 
   static constexpr bool scattered = true;
   static constexpr bool copies = Isa::bytes < 64, in_place = copies;
+  static Index fewest_columns() { return 128; }
 
   struct Reader {
     const T* data;
@@ -165,7 +181,7 @@ class PackedColumns {
   // What products with m rows of A have in common: the columns of a panel and the terms of a block.
   static std::pair<Index, Index> form(Index m, Index n, Index k) {
     Index columns = 0;
-    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
+    detail::with_gemm_tile<T, Isa, MatrixRows<T, Isa>>(
         m, n, k, [&]<class Tile>(Tile) { columns = detail::Panels<T, Isa, Tile>::columns; });
     return {columns, detail::even_depth(m, k)};
   }
@@ -173,7 +189,7 @@ class PackedColumns {
   // b (k,n), for products with m rows of A.
   PackedColumns(const MatrixColumns<T, Isa>& b, Index m, Index n, Index k)
       : depth_(form(m, n, k).second), panels_(room(m, n, k, depth_)) {
-    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(m, n, k, [&]<class Tile>(Tile) {
+    detail::with_gemm_tile<T, Isa, MatrixRows<T, Isa>>(m, n, k, [&]<class Tile>(Tile) {
       using Packed = detail::Panels<T, Isa, Tile>;
       across_ = Packed::count(n);
       stride_ = Packed::stride(depth_);
@@ -195,7 +211,7 @@ class PackedColumns {
  private:
   static Index room(Index m, Index n, Index k, Index depth) {
     Index values = 0;
-    detail::with_gemm_tile<T, Isa, MatrixRows<T>>(
+    detail::with_gemm_tile<T, Isa, MatrixRows<T, Isa>>(
         m, n, k, [&]<class Tile>(Tile) { values = detail::Panels<T, Isa, Tile>::room(n, k, depth); });
     return values;
   }

@@ -37,7 +37,10 @@ struct TermsOf {
     if constexpr (requires { Left::fixed; }) return Left::fixed;
     return false;
   }();
-  static constexpr int at_once = fixed || endless || anywhere ? 4 : 1;
+  static constexpr int at_once = [] {
+    if constexpr (requires { Left::at_once; }) return Left::at_once;
+    return fixed || endless || anywhere ? 4 : 1;
+  }();
   // What is held in registers for a term: the values of three rows, or else B's row.
   static constexpr bool holds_values = Rows == 3;
   // Where the compiler sees several terms, single ones or few rows, it would read B from memory for each row.
@@ -48,6 +51,55 @@ struct TermsOf {
   // Three rows a stride apart share an address (x86 adds one or two strides by itself): there are few registers.
   static constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
 };
+
+// Asks for the residual of a tile at (i, j) of C.
+template <int Rows, int Width, class Finish>
+[[gnu::always_inline]] inline void ask_for_residual([[maybe_unused]] const Finish* finish, [[maybe_unused]] Index i,
+                                                    [[maybe_unused]] Index j) {
+  if constexpr (requires { finish->residual; }) {
+    if (!finish || !finish->residual) return;
+    constexpr int line = values_of_line<std::remove_cvref_t<decltype(*finish->residual)>>;
+    const auto* more = finish->residual + i * finish->row + j;
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      for (int q = 0; q < Width; q += line) __builtin_prefetch(more + r * finish->row + q);
+    }
+  }
+}
+
+// A tile's sums, to C at c as `into` says; with `finish`, the tile at (i, j) of C is finished before.
+template <class T, class Isa, int Rows, int Vectors, class Finish>
+[[gnu::always_inline]] inline void finish_tile(Vec<T, Isa> (&sum)[Rows][Vectors], Store into, T* __restrict c,
+                                               Index ldc, const Finish* finish, Index i, Index j) {
+  using V = Vec<T, Isa>;
+  constexpr int lanes = lanes_of<T, Isa>;
+  if (into == Store::add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) {
+        V more;
+        load<T, Isa>(c + r * ldc + v * lanes, more);
+        sum[r][v] += more;
+      }
+    }
+  }
+  if constexpr (!std::is_same_v<Finish, LeaveAsIs>) {
+    if (finish) finish->template on_tile<Isa>(i, j, sum);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r, c += ldc) {
+    asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      if (into == Store::stream) {
+        store_past<T, Isa>(sum[r][v], c + v * lanes);
+      } else {
+        store<T, Isa>(sum[r][v], c + v * lanes);
+      }
+    }
+  }
+}
 
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, stored as `into` says. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
@@ -60,7 +112,6 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
                                                  Ahead<T>* next = nullptr) {
   using V = Vec<T, Isa>;
   constexpr int lanes = lanes_of<T, Isa>;
-  constexpr bool finishes = !std::is_same_v<Finish, LeaveAsIs>;
   constexpr bool whole = requires { Left::whole; };
   constexpr bool steady = requires { Left::steady; };
   // C is far away: it is asked for while the sums are made. A row a run, where there are enough runs: all at once they
@@ -76,15 +127,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       for (int r = 0; r < Rows; ++r) ask_for_row(r);
     }
   }
-  if constexpr (finishes) {
-    if (finish && finish->residual) {
-      const T* more = finish->residual + (i + asked.i) * finish->row + j + asked.j;
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(more + r * finish->row + q);
-      }
-    }
-  }
+  ask_for_residual<Rows, Vectors * lanes>(finish, i + asked.i, j + asked.j);
   using Terms = TermsOf<Left, Rows>;
   V sum[Rows][Vectors] = {};
   const T* a[Terms::addresses];
@@ -114,7 +157,7 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
         return a[0] + left.of(r, Terms::together ? 0 : several ? u : p);
       }
     };
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int u = 0; u < Count; ++u) {
       if constexpr (Terms::holds_values) {
         V value[Rows] = {};
@@ -190,7 +233,8 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   if constexpr (Terms::endless) {
     // One load whose address moves far with each term is foreseen from its third term on; four of them are not.
     const bool far = Terms::together && !left.asks() && left.of(0, 1) * static_cast<Index>(sizeof(T)) >= 1024;
-    const Index many = far || (depth < 64 && step > Vectors * lanes) ? 0 : depth & -some;
+    constexpr bool singly = some <= 4;  // terms in eights are not a step apart throughout
+    const Index many = singly && (far || (depth < 64 && step > Vectors * lanes)) ? 0 : depth & -some;
     begin(0, 0);
     const T* const end = a[0] + left.of(0, many);
     for (Index run = 0; a[0] != end; ++run) {
@@ -214,32 +258,58 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
       for (; p < count; ++p) add_terms(one, p);
     }
   }
-  if (into == Store::add) {
+  finish_tile<T, Isa>(sum, into, c, ldc, finish, i, j);
+}
+
+// Asks for the tile `asked` further on, of C if it is read or written there, and of the residual.
+template <class T, class Isa, int Rows, int Vectors, class Finish>
+[[gnu::always_inline]] inline void ask_for_tile(Store into, const T* c, Index ldc, const Finish* finish, Index i,
+                                                Index j, const TileStep& asked) {
+  constexpr int lanes = lanes_of<T, Isa>, line = values_of_line<T>;
+  if (into != Store::stream) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) {
-        V more;
-        load<T, Isa>(c + r * ldc + v * lanes, more);
-        sum[r][v] += more;
-      }
+      for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
     }
   }
-  if constexpr (finishes) {
-    if (finish) finish->template on_tile<Isa>(i, j, sum);
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r, c += ldc) {
-    asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) {
-      if (into == Store::stream) {
-        store_past<T, Isa>(sum[r][v], c + v * lanes);
-      } else {
-        store<T, Isa>(sum[r][v], c + v * lanes);
-      }
+  ask_for_residual<Rows, Vectors * lanes>(finish, i + asked.i, j + asked.j);
+}
+
+// Where there is one piece for all terms of a tile.
+template <class T, class Isa, int Rows, int Vectors, class Left>
+inline constexpr bool tile_in_one_piece =
+    std::is_same_v<T, float>&& in_one_piece<T, Isa>&& std::is_same_v<Left, RowsInEights<T, Rows>> &&
+    ((Rows == 6 && Vectors == 2) || (Rows == 3 && Vectors == 4));
+
+// multiply_tile for such a one, with a multiple of eight terms.
+template <class T, class Isa, int Rows, int Vectors, class Left, class Finish>
+[[gnu::always_inline]] inline void multiply_copied_tile(Index depth, const Left& left, const T* __restrict b,
+                                                        Store into, T* __restrict c, Index ldc, const Finish* finish,
+                                                        Index i, Index j, const TileStep& asked, Ahead<T>* next) {
+  ask_for_tile<T, Isa, Rows, Vectors>(into, c, ldc, finish, i, j, asked);
+  Vec<T, Isa> sum[Rows][Vectors] = {};
+  const T* __restrict a = left.from(0, 0);
+  for (Index start = 0; start < depth;) {
+    Index count = depth - start;
+    if (left.asks() || (next && next->more())) {
+      left.template ask<Rows>(0, start);
+      if (next) next->ask();
+      count = std::min(count, left.length(0));
     }
+    start += count;
+    multiply_eights(a, a + count * Rows, b, sum);
+    a += count * Rows;
   }
+  finish_tile<T, Isa>(sum, into, c, ldc, finish, i, j);
+}
+
+// Such tiles, one after the other.
+template <class T, class Isa, int Rows, int Vectors, class Left, class Finish>
+[[gnu::always_inline]] inline void run_copied_tiles(Index count, TileStep by, Index depth, Left left, const T* b,
+                                                    Store into, T* c, Index ldc, const Finish* finish, Index i, Index j,
+                                                    TileStep asked, Ahead<T>* next) {
+  for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j, left.move(by.a))
+    multiply_copied_tile<T, Isa, Rows, Vectors>(depth, left, b, into, c, ldc, finish, i, j, asked, next);
 }
 
 // `count` tiles, one after the other, with the loop inside: by itself, what surrounds a tile takes as long as
@@ -251,6 +321,13 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   // With few terms a tile is made before memory answers.
   const Index ahead = depth <= 128 ? 2 : 0;
   const TileStep asked{.c = ahead * by.c, .i = ahead * by.i, .j = ahead * by.j};
+  if constexpr (tile_in_one_piece<T, Isa, Rows, Vectors, Left>) {
+    if (step == Vectors * lanes_of<T, Isa> && depth % 8 == 0) {
+      return CompiledFor<Isa>::run([&] {
+        run_copied_tiles<T, Isa, Rows, Vectors>(count, by, depth, first, b, into, c, ldc, finish, i, j, asked, next);
+      });
+    }
+  }
   CompiledFor<Isa>::run([&] {
     Left left = first;
     for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
@@ -270,6 +347,12 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, Store into, T* c, Index ldc,
                                 const Finish* finish = nullptr, Index i = 0, Index j = 0, Ahead<T>* next = nullptr) {
+  if constexpr (tile_in_one_piece<T, Isa, Rows, Vectors, Left>) {
+    if (step == Vectors * lanes_of<T, Isa> && depth % 8 == 0) {
+      return CompiledFor<Isa>::run(
+          [&] { multiply_copied_tile<T, Isa, Rows, Vectors>(depth, left, b, into, c, ldc, finish, i, j, {}, next); });
+    }
+  }
   CompiledFor<Isa>::run(
       [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, {}, next); });
 }

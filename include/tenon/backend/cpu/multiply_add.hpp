@@ -70,4 +70,83 @@ template <class T, class Isa>
   }
 }
 
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+// Two more pieces are whole loops: s += A·B for rows of A as RowsInEights, from a to `end`, and the rows of a packed
+// panel B from b on; eight terms a turn. Displacements stand for all addresses, and nothing is left between the
+// multiplications but the loads.
+
+// Six rows, two registers.
+[[gnu::always_inline]] inline void multiply_eights(const float* a, const float* end, const float* __restrict& b,
+                                                   Vec<float, Avx2> (&s)[6][2]) {
+  asm("0:\n\t"
+      ".irp p, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
+      "vmovups 64*\\p(%[b]), %%ymm12\n\t"
+      "vmovups 64*\\p+32(%[b]), %%ymm13\n\t"
+      "vbroadcastss 4*\\p+0(%[a]), %%ymm14\n\t"
+      "vfmadd231ps %%ymm12, %%ymm14, %[s00]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm14, %[s01]\n\t"
+      "vbroadcastss 4*\\p+32(%[a]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm12, %%ymm15, %[s10]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm15, %[s11]\n\t"
+      "vbroadcastss 4*\\p+64(%[a]), %%ymm14\n\t"
+      "vfmadd231ps %%ymm12, %%ymm14, %[s20]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm14, %[s21]\n\t"
+      "vbroadcastss 4*\\p+96(%[a]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm12, %%ymm15, %[s30]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm15, %[s31]\n\t"
+      "vbroadcastss 4*\\p+128(%[a]), %%ymm14\n\t"
+      "vfmadd231ps %%ymm12, %%ymm14, %[s40]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm14, %[s41]\n\t"
+      "vbroadcastss 4*\\p+160(%[a]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm12, %%ymm15, %[s50]\n\t"
+      "vfmadd231ps %%ymm13, %%ymm15, %[s51]\n\t"
+      ".endr\n\t"
+      "addq $192, %[a]\n\t"
+      "addq $512, %[b]\n\t"
+      "cmpq %[end], %[a]\n\t"
+      "jne 0b"
+      : [a] "+r"(a), [b] "+r"(b), [s00] "+x"(s[0][0]), [s01] "+x"(s[0][1]), [s10] "+x"(s[1][0]), [s11] "+x"(s[1][1]),
+        [s20] "+x"(s[2][0]), [s21] "+x"(s[2][1]), [s30] "+x"(s[3][0]), [s31] "+x"(s[3][1]), [s40] "+x"(s[4][0]),
+        [s41] "+x"(s[4][1]), [s50] "+x"(s[5][0]), [s51] "+x"(s[5][1])
+      : [end] "r"(end)
+      : "ymm12", "ymm13", "ymm14", "ymm15", "cc", "memory");
+}
+
+// Three rows, four registers.
+[[gnu::always_inline]] inline void multiply_eights(const float* a, const float* end, const float* __restrict& b,
+                                                   Vec<float, Avx2> (&s)[3][4]) {
+  asm("0:\n\t"
+      ".irp p, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
+      "vbroadcastss 4*\\p+0(%[a]), %%ymm12\n\t"
+      "vbroadcastss 4*\\p+32(%[a]), %%ymm13\n\t"
+      "vbroadcastss 4*\\p+64(%[a]), %%ymm14\n\t"
+      "vmovups 128*\\p+0(%[b]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm15, %%ymm12, %[s00]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm13, %[s10]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm14, %[s20]\n\t"
+      "vmovups 128*\\p+32(%[b]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm15, %%ymm12, %[s01]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm13, %[s11]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm14, %[s21]\n\t"
+      "vmovups 128*\\p+64(%[b]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm15, %%ymm12, %[s02]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm13, %[s12]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm14, %[s22]\n\t"
+      "vmovups 128*\\p+96(%[b]), %%ymm15\n\t"
+      "vfmadd231ps %%ymm15, %%ymm12, %[s03]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm13, %[s13]\n\t"
+      "vfmadd231ps %%ymm15, %%ymm14, %[s23]\n\t"
+      ".endr\n\t"
+      "addq $96, %[a]\n\t"
+      "addq $1024, %[b]\n\t"
+      "cmpq %[end], %[a]\n\t"
+      "jne 0b"
+      : [a] "+r"(a), [b] "+r"(b), [s00] "+x"(s[0][0]), [s01] "+x"(s[0][1]), [s02] "+x"(s[0][2]), [s03] "+x"(s[0][3]),
+        [s10] "+x"(s[1][0]), [s11] "+x"(s[1][1]), [s12] "+x"(s[1][2]), [s13] "+x"(s[1][3]), [s20] "+x"(s[2][0]),
+        [s21] "+x"(s[2][1]), [s22] "+x"(s[2][2]), [s23] "+x"(s[2][3])
+      : [end] "r"(end)
+      : "ymm12", "ymm13", "ymm14", "ymm15", "cc", "memory");
+}
+#endif
+
 }  // namespace tenon::cpu

@@ -52,6 +52,8 @@ class PatchPieces {
   }
 
   Index count() const { return static_cast<Index>(pieces_.size()); }
+  // Of the first piece, from the grid point's first value on.
+  Index start() const { return pieces_.front().y * p_.w * p_.c + pieces_.front().start; }
 
   // The pieces as short runs from each grid point's first value on.
   std::vector<RowRun> runs() const {
@@ -148,6 +150,7 @@ struct PatchRows {
   const Patches<T>& patches;
 
   static constexpr bool copies = Isa::bytes < 64;
+  static Index fewest_columns() { return 128; }
 
   class Reader {
    public:
@@ -169,27 +172,29 @@ struct PatchRows {
       return rows;
     }
 
-    // `count` rows from `first` to strips of `Rows` rows, `apart` values from one to the next; and such a strip.
+    // `count` rows from `first`, copied to `out`, as a strip of `Rows` rows; those that lack may be anything.
     template <int Rows>
-    [[gnu::always_inline]] void copy(Index first, Index count, T* room, Index apart) const {
-      for (Index i = 0; i < count; i += Rows, room += apart)
-        pieces_.copy(first + i, std::min<Index>(Rows, count - i), room, gathered_.length);
+    [[gnu::always_inline]] void copy(Index first, Index count, T* out) const {
+      alignas(64) T room[gemm_depth];
+      for (Index i = 0; i < count; ++i) {
+        const T* row = in_picture(first + i);
+        if (!row) pieces_.copy(first + i, 1, room, gemm_depth);
+        RowsInEights<T, Rows>::template copy_row<Isa>(row ? row : room, gathered_.length, i, out);
+      }
     }
+    // Such a strip, after which the rows from `next` on are copied.
     template <int Rows>
-    RowsApart<T> copied(const T* strip) const {
-      return {strip, gathered_.length};
-    }
-    // The values of row `first`, and those of the rows before `end` on the same line, to ask for: of windows that share
-    // none.
-    typename Ahead<T>::Rows on_line(Index first, Index end) const {
-      Index at = 0;
-      if (first >= end || runs_.empty() || pieces_.count() > 1 || !pieces_.inside(first, 1, &at)) return {};
-      const RowRun& run = runs_.front();
-      return {p_.x + at + run.offset, p_.stride_w * p_.c, gathered_.length,
-              std::min(end - first, p_.grid_w - first % p_.grid_w)};
+    RowsInEights<T, Rows> copied(const T* strip, Index next) const {
+      return {strip, {in_picture(next), p_.stride_w * p_.c}};
     }
 
    private:
+    // Where row `first` lies in one run, or null.
+    const T* in_picture(Index first) const {
+      Index at = 0;
+      return pieces_.count() == 1 && pieces_.inside(first, 1, &at) ? p_.x + at + pieces_.start() : nullptr;
+    }
+
     const Patches<T>& p_;
     PatchPieces<T, Isa> pieces_;
     std::vector<RowRun> runs_;

@@ -103,6 +103,51 @@ struct RowsCopied {
   void move(Index values) { data += values; }
 };
 
+// Rows that lie a stride apart, to be asked for; or none.
+template <class T>
+struct RowsToCome {
+  const T* data = nullptr;
+  Index stride = 0;
+};
+
+// Copied from rows that lie one after the other: eight terms of each of `Rows` rows, then the next eight. Rows where
+// they lie, often a multiple of 1 KB apart, have each term in the same bank of the first-level cache. `next` are the
+// rows that are copied after these.
+template <class T, int Rows>
+struct RowsInEights {
+  const T* data;
+  RowsToCome<T> next = {};
+
+  static constexpr bool fixed = true, endless = true;
+  static constexpr int at_once = 8;
+  static constexpr Index length(Index) { return row_runs; }
+  const T* from(Index, Index start) const { return data + start * Rows; }
+  static constexpr Index of(Index i, Index p) { return p / 8 * 8 * Rows + i * 8 + p % 8; }
+  template <int>
+  [[gnu::always_inline]] void ask(Index, Index start) const {
+    if (!next.data) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) __builtin_prefetch(next.data + i * next.stride + start);
+  }
+  bool asks() const { return next.data != nullptr; }
+  void move(Index values) { data += values; }
+
+  // `depth` terms of row i, to the strip at `out`.
+  template <class Isa>
+  [[gnu::always_inline]] static void copy_row(const T* in, Index depth, Index i, T* out) {
+    Index p = 0;
+    for (; p + 8 <= depth; p += 8) {
+#pragma GCC unroll 4
+      for (Index q = 0; q < 8; q += lanes_of<T, Isa>) {
+        Vec<T, Isa> v;
+        load<T, Isa>(in + p + q, v);
+        store<T, Isa>(v, out + of(i, p) + q);
+      }
+    }
+    for (; p < depth; ++p) out[of(i, p)] = in[p];
+  }
+};
+
 // Rows under a tile that copies each row of B, as it reads it, to the next place of `copy`.
 template <class T, class Left>
 struct Copying : Left {

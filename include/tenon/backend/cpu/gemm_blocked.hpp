@@ -250,8 +250,8 @@ struct BlockedProduct {
       } else {
         for (Index strip = first; strip < last; ++strip) {
           reader.template copy<rows>(strip * rows, rows_of(strip), place(strip));
-          auto left = reader.template copied<rows>(place(strip), (strip + 1) * rows);
-          if ((strip + 2) * rows > g.m || strip + 1 == end) left.next = {};
+          RowsInEights<T, rows> left{place(strip)};
+          if (strip + 1 < end && (strip + 2) * rows <= g.m) left.next = reader.rows_at((strip + 1) * rows);
           one(left, panel(block, 0), strip, 0);
         }
         j = columns;
@@ -454,7 +454,10 @@ struct BlockedProduct {
 // A is read by a.reader(start, depth), whose strip<rows>(first, count, more, room) are `count` rows from
 // `first` as the tile reads them: in place, or copied to `room` with anything in the rows that lack. `more`
 // says that as many again come after them. Where there is Rows::scattered, each term of a strip lies in a cache
-// line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often.
+// line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often. Where there
+// is Rows::copies, strips may be copied if B has a.fewest_columns(): scattered ones some together by copy<rows>(first,
+// count, out, apart), others one by one by copy<rows>(first, count, out) as RowsInEights, whose next rows are
+// rows_at(first).
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be

@@ -54,11 +54,7 @@ struct MatrixRows {
       for (Index i = 0; i < count; ++i)
         RowsInEights<T, Rows>::template copy_row<Isa>(data + (first + i) * stride, depth, i, out);
     }
-    // Such a strip, after which the rows from `next` on are copied.
-    template <int Rows>
-    RowsInEights<T, Rows> copied(const T* strip, Index next) const {
-      return {strip, {data + next * stride, stride}};
-    }
+    RowsToCome<T> rows_at(Index first) const { return {data + first * stride, stride}; }
   };
   Reader reader(Index start, Index depth) const { return {data + start, stride, depth}; }
 };

@@ -182,11 +182,8 @@ struct PatchRows {
         RowsInEights<T, Rows>::template copy_row<Isa>(row ? row : room, gathered_.length, i, out);
       }
     }
-    // Such a strip, after which the rows from `next` on are copied.
-    template <int Rows>
-    RowsInEights<T, Rows> copied(const T* strip, Index next) const {
-      return {strip, {in_picture(next), p_.stride_w * p_.c}};
-    }
+    // Rows on one line of the picture.
+    RowsToCome<T> rows_at(Index first) const { return {in_picture(first), p_.stride_w * p_.c}; }
 
    private:
     // Where row `first` lies in one run, or null.

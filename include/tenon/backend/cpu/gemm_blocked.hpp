@@ -304,9 +304,8 @@ struct BlockedProduct {
   }
 
   // What is read after the strips `now` of A, of `all`, have met a block: the strips after them, or the first ones of
-  // the next terms; and while all do so, the next terms of B. Or what is copied next, of two lines of pictures. Only
-  // where they are read once, and A not where each term lies in a page of its own: finding the pages costs what asking
-  // saves.
+  // the next terms; and while all do so, the next terms of B. Only where they are read once, and A not where each term
+  // lies in a page of its own: finding the pages costs what asking saves.
   template <class Reader>
   [[gnu::always_inline]] Ahead<T> ahead([[maybe_unused]] const Reader& reader, const Block& block, StripRange now,
                                         StripRange all) const {

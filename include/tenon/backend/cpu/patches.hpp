@@ -143,7 +143,7 @@ class PatchPieces {
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
-// As the left one, strips that meet many panels of B are copied, some together. Else a strip that lies inside the
+// As the left one, strips that meet many panels of B are copied. Else a strip that lies inside the
 // picture is read in place, if its runs are long enough.
 template <class T, class Isa>
 struct PatchRows {

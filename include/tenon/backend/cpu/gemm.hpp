@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/backend/cpu/gemm_dots.hpp"
+#include "tenon/backend/cpu/gemm_few_rows.hpp"
 #include "tenon/backend/cpu/gemm_operands.hpp"
 #include "tenon/core/geometry.hpp"
 
@@ -27,6 +28,9 @@ void gemm_reference(const GemmGeometry& g, const T* a, const T* b, T* c) {
 template <class T, class Isa>
 void gemm_on(const GemmGeometry& g, const T* a, const T* b, T* c) {
   if (gemm_dots_fits(g)) return gemm_dots<T, Isa>(g, a, b, c);
+  if constexpr (gemm_few_rows_exists<T, Isa>) {
+    if (gemm_few_rows_fits(g)) return gemm_few_rows<T, Isa>(g, a, b, c);
+  }
   const GemmBlocks blocks{g.m, g.n, g.k, g.alpha, g.beta};
   const MatrixColumns<T, Isa> columns{b, g.transpose_b ? g.k : g.n, g.transpose_b};
   if (g.transpose_a) {

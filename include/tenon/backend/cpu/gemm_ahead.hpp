@@ -9,6 +9,12 @@
 
 namespace tenon::cpu {
 
+// Lines of memory, `step` bytes from one to the next.
+struct AskedLines {
+  const void* from = nullptr;
+  Index step = 0;
+};
+
 // What is read next, from main memory: the processor by itself fetches it hardly sooner than it is used. While tiles
 // are made, the second-level cache is asked for some lines with each run of terms. A processor waits for two dozen
 // lines at a time: more at once, and the tiles wait too.
@@ -30,6 +36,7 @@ class Ahead {
       : rows_(joined(first.empty() ? then : first)), then_(first.empty() ? Rows{} : joined(then)) {
     if (rows_.empty()) return;
     begin_row();
+    lines_ = (rows_.runs(line) + then_.runs(line) + runs - 1) / std::max<Index>(1, runs);
     for (const Index most = std::max(rows_.width, then_.width); values_ < most; values_ += line) {
       if (rows_.runs(values_) + then_.runs(values_) <= runs) break;
     }
@@ -44,6 +51,26 @@ class Ahead {
     if (at_ >= end_) end_row();
   }
 
+  // What a tile in one piece asks for in passing, where ask() would interrupt it: `count` lines, one of each row and
+  // then those beside them. The last ones may be past the last row.
+  AskedLines take(Index count) {
+    if (rows_.stride == 0) {
+      const AskedLines lines{at_, 64};
+      at_ += count * line;
+      if (at_ >= end_) end_row();
+      return lines;
+    }
+    const AskedLines lines{at_ + row_ * rows_.stride, rows_.stride * static_cast<Index>(sizeof(T))};
+    row_ += count;
+    if (row_ >= rows_.count) {
+      row_ = 0;
+      at_ += line;
+      if (at_ >= end_) end_rows();
+    }
+    return lines;
+  }
+  Index lines_with_a_run() const { return lines_; }
+
  private:
   static constexpr Index line = values_of_line<T>;
 
@@ -57,15 +84,20 @@ class Ahead {
     end_ = at_ + rows_.width;
   }
   void end_row() {
-    at_ = nullptr;
+    if (--rows_.count == 0) return end_rows();
     rows_.data += rows_.stride;
-    if (--rows_.count == 0) rows_ = std::exchange(then_, {});
+    begin_row();
+  }
+  void end_rows() {
+    rows_ = std::exchange(then_, {});
+    at_ = nullptr;
     if (!rows_.empty()) begin_row();
   }
 
   Rows rows_{}, then_{};
   const T *at_ = nullptr, *end_ = nullptr;  // what is left of a row
-  Index values_ = line;                     // asked for with a run
+  Index values_ = line, lines_ = 1;         // asked for with a run
+  Index row_ = 0;                           // of a walk down the rows
 };
 
 }  // namespace tenon::cpu

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "tenon/backend/cpu/gemm_panels.hpp"
-#include "tenon/backend/cpu/microkernel.hpp"
+#include "tenon/backend/cpu/run_tiles.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
 #include "tenon/backend/cpu/simd.hpp"
 #include "tenon/core/threads.hpp"
@@ -32,7 +32,8 @@ struct BlockedProduct {
   // The most terms of a block. Where every term is in a cache line of its own, a strip of A would fill the first-level
   // cache.
   static constexpr bool scattered = requires { Rows::scattered; };
-  static constexpr Index deepest = scattered ? gemm_depth / 2 : gemm_depth;
+  static constexpr Index deepest = scattered || requires { Rows::widest; }
+  ? gemm_depth / 2 : gemm_depth;
   static constexpr bool in_place = [] {
     if constexpr (requires { Rows::in_place; }) return Rows::in_place;
     return false;
@@ -74,7 +75,8 @@ struct BlockedProduct {
     if (threads == 1) return {std::max<Index>(1, g.n)};
     if (copy && g.n >= threads * widest())
       return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
-    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(widest(), stripes(4 * threads))};
+    if (g.m < 256 * threads && g.n >= 4 * threads * columns)
+      return {copy ? std::min(widest(), stripes(4 * threads)) : stripes(4 * threads)};
     if (!copy) return {g.n};
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
@@ -291,8 +293,9 @@ struct BlockedProduct {
     const Index whole = block.width - j >= columns ? std::min(last, whole_strips()) : strip;
     const TileStep by{apart, 0, rows * ldc, rows, 0};
     constexpr bool few_columns = TermsOf<Left, rows>::together;  // else strips are copied
+    constexpr int near = tile_in_eights<T, Isa, rows, vectors, Left> ? 1 : TermsOf<Left, rows>::apart ? 2 : 16;
     if constexpr (!few_columns && requires { b.row(0); }) {
-      if (whole - strip > 3 && right.step > (TermsOf<Left, rows>::apart ? 2 : 16) * columns &&
+      if (whole - strip > 3 && right.step > near * columns &&
           whole_tiles(Copying<T, Left>{left, copy}, right, by, 1, block, strip, j, next)) {
         right = {copy, columns};
         left.move(apart);
@@ -397,6 +400,7 @@ struct BlockedProduct {
 
   // The most columns of a block. For each one strips are copied again.
   Index widest() const {
+    if constexpr (requires { Rows::widest; }) return Rows::widest;
     return !scattered && copies() && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
   }
 

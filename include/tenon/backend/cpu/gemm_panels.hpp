@@ -72,6 +72,7 @@ void with_gemm_tile([[maybe_unused]] Index m, Index n, [[maybe_unused]] Index k,
     }
     use(Tile<6, 4>());
   } else {
+    if constexpr (requires { Rows::tile_rows; }) return use(Tile<Rows::tile_rows, 4>());
     if constexpr (std::is_same_v<Isa, Avx2> && !requires { Rows::scattered; }) {
       if (m >= 48 && n > 2 * lanes_of<T, Isa> && k <= 256) return use(Tile<3, 4>());
     }

@@ -6,23 +6,10 @@
 #include "tenon/backend/cpu/gemm_ahead.hpp"
 #include "tenon/backend/cpu/isa.hpp"
 #include "tenon/backend/cpu/multiply_add.hpp"
+#include "tenon/backend/cpu/tile_frame.hpp"
 #include "tenon/backend/cpu/tile_rows.hpp"
 
 namespace tenon::cpu {
-
-// What happens to a finished tile or to finished parts of rows: nothing.
-struct LeaveAsIs {
-  template <class T>
-  void operator()(Index, Index, Index, T*) const {}
-};
-
-// How C takes a tile: in its place, added to what is there, or in its place past the caches, in whole lines.
-enum class Store { plain, add, stream };
-
-// From one tile to the next: values of A, B and C, and rows and columns of C.
-struct TileStep {
-  Index a = 0, b = 0, c = 0, i = 0, j = 0;
-};
 
 // What the loop over a tile's terms has to know of how its rows lie.
 template <class Left, int Rows>
@@ -51,55 +38,6 @@ struct TermsOf {
   // Three rows a stride apart share an address (x86 adds one or two strides by itself): there are few registers.
   static constexpr int sharing = apart ? 3 : Rows, addresses = (Rows + sharing - 1) / sharing;
 };
-
-// Asks for the residual of a tile at (i, j) of C.
-template <int Rows, int Width, class Finish>
-[[gnu::always_inline]] inline void ask_for_residual([[maybe_unused]] const Finish* finish, [[maybe_unused]] Index i,
-                                                    [[maybe_unused]] Index j) {
-  if constexpr (requires { finish->residual; }) {
-    if (!finish || !finish->residual) return;
-    constexpr int line = values_of_line<std::remove_cvref_t<decltype(*finish->residual)>>;
-    const auto* more = finish->residual + i * finish->row + j;
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      for (int q = 0; q < Width; q += line) __builtin_prefetch(more + r * finish->row + q);
-    }
-  }
-}
-
-// A tile's sums, to C at c as `into` says; with `finish`, the tile at (i, j) of C is finished before.
-template <class T, class Isa, int Rows, int Vectors, class Finish>
-[[gnu::always_inline]] inline void finish_tile(Vec<T, Isa> (&sum)[Rows][Vectors], Store into, T* __restrict c,
-                                               Index ldc, const Finish* finish, Index i, Index j) {
-  using V = Vec<T, Isa>;
-  constexpr int lanes = lanes_of<T, Isa>;
-  if (into == Store::add) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) {
-        V more;
-        load<T, Isa>(c + r * ldc + v * lanes, more);
-        sum[r][v] += more;
-      }
-    }
-  }
-  if constexpr (!std::is_same_v<Finish, LeaveAsIs>) {
-    if (finish) finish->template on_tile<Isa>(i, j, sum);
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r, c += ldc) {
-    asm("" : "+r"(c));  // or the compiler works out all the addresses beforehand and runs out of registers
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) {
-      if (into == Store::stream) {
-        store_past<T, Isa>(sum[r][v], c + v * lanes);
-      } else {
-        store<T, Isa>(sum[r][v], c + v * lanes);
-      }
-    }
-  }
-}
 
 // C rows (Rows × Vectors·lanes) at c, `ldc` apart: = A·B, stored as `into` says. Term p of B is at b[p·step …]:
 // the row of a packed panel, or of a matrix. With `finish`, an Epilogue, the tile at (i, j) of C is finished. The
@@ -259,102 +197,6 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
     }
   }
   finish_tile<T, Isa>(sum, into, c, ldc, finish, i, j);
-}
-
-// Asks for the tile `asked` further on, of C if it is read or written there, and of the residual.
-template <class T, class Isa, int Rows, int Vectors, class Finish>
-[[gnu::always_inline]] inline void ask_for_tile(Store into, const T* c, Index ldc, const Finish* finish, Index i,
-                                                Index j, const TileStep& asked) {
-  constexpr int lanes = lanes_of<T, Isa>, line = values_of_line<T>;
-  if (into != Store::stream) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      for (int q = 0; q < Vectors * lanes; q += line) __builtin_prefetch(c + asked.c + r * ldc + q, 1);
-    }
-  }
-  ask_for_residual<Rows, Vectors * lanes>(finish, i + asked.i, j + asked.j);
-}
-
-// Where there is one piece for all terms of a tile.
-template <class T, class Isa, int Rows, int Vectors, class Left>
-inline constexpr bool tile_in_one_piece =
-    std::is_same_v<T, float>&& in_one_piece<T, Isa>&& std::is_same_v<Left, RowsInEights<T, Rows>> &&
-    ((Rows == 6 && Vectors == 2) || (Rows == 3 && Vectors == 4));
-
-// multiply_tile for such a one, with a multiple of eight terms.
-template <class T, class Isa, int Rows, int Vectors, class Left, class Finish>
-[[gnu::always_inline]] inline void multiply_copied_tile(Index depth, const Left& left, const T* __restrict b,
-                                                        Store into, T* __restrict c, Index ldc, const Finish* finish,
-                                                        Index i, Index j, const TileStep& asked, Ahead<T>* next) {
-  ask_for_tile<T, Isa, Rows, Vectors>(into, c, ldc, finish, i, j, asked);
-  Vec<T, Isa> sum[Rows][Vectors] = {};
-  const T* __restrict a = left.from(0, 0);
-  for (Index start = 0; start < depth;) {
-    Index count = depth - start;
-    if (left.asks() || (next && next->more())) {
-      left.template ask<Rows>(0, start);
-      if (next) next->ask();
-      count = std::min(count, left.length(0));
-    }
-    start += count;
-    multiply_eights(a, a + count * Rows, b, sum);
-    a += count * Rows;
-  }
-  finish_tile<T, Isa>(sum, into, c, ldc, finish, i, j);
-}
-
-// Such tiles, one after the other.
-template <class T, class Isa, int Rows, int Vectors, class Left, class Finish>
-[[gnu::always_inline]] inline void run_copied_tiles(Index count, TileStep by, Index depth, Left left, const T* b,
-                                                    Store into, T* c, Index ldc, const Finish* finish, Index i, Index j,
-                                                    TileStep asked, Ahead<T>* next) {
-  for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j, left.move(by.a))
-    multiply_copied_tile<T, Isa, Rows, Vectors>(depth, left, b, into, c, ldc, finish, i, j, asked, next);
-}
-
-// `count` tiles, one after the other, with the loop inside: by itself, what surrounds a tile takes as long as
-// eight of its terms.
-template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
-[[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
-                                 Index step, Store into, T* c, Index ldc, const Finish* finish, Index i, Index j,
-                                 Ahead<T>* next = nullptr) {
-  // With few terms a tile is made before memory answers.
-  const Index ahead = depth <= 128 ? 2 : 0;
-  const TileStep asked{.c = ahead * by.c, .i = ahead * by.i, .j = ahead * by.j};
-  if constexpr (tile_in_one_piece<T, Isa, Rows, Vectors, Left>) {
-    if (step == Vectors * lanes_of<T, Isa> && depth % 8 == 0) {
-      return CompiledFor<Isa>::run([&] {
-        run_copied_tiles<T, Isa, Rows, Vectors>(count, by, depth, first, b, into, c, ldc, finish, i, j, asked, next);
-      });
-    }
-  }
-  CompiledFor<Isa>::run([&] {
-    Left left = first;
-    for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, asked, next);
-      if constexpr (requires { left.move(by.a); }) {
-        if (by.a != 0) {
-          left.move(by.a);
-          continue;
-        }
-      }
-      if constexpr (requires { left.asked(); }) left.asked();
-    }
-  });
-}
-
-// The tile as compiled for an instruction set: a function of its own, which all that multiply share.
-template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
-[[gnu::noinline]] void run_tile(Index depth, const Left& left, const T* b, Index step, Store into, T* c, Index ldc,
-                                const Finish* finish = nullptr, Index i = 0, Index j = 0, Ahead<T>* next = nullptr) {
-  if constexpr (tile_in_one_piece<T, Isa, Rows, Vectors, Left>) {
-    if (step == Vectors * lanes_of<T, Isa> && depth % 8 == 0) {
-      return CompiledFor<Isa>::run(
-          [&] { multiply_copied_tile<T, Isa, Rows, Vectors>(depth, left, b, into, c, ldc, finish, i, j, {}, next); });
-    }
-  }
-  CompiledFor<Isa>::run(
-      [&] { multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, {}, next); });
 }
 
 }  // namespace tenon::cpu

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tenon/backend/cpu/microkernel.hpp"
+#include "tenon/backend/cpu/run_tiles.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
 
 namespace tenon::cpu {

@@ -1,6 +1,7 @@
 // How the rows of A under a register tile lie in memory.
 #pragma once
 
+#include "tenon/backend/cpu/gemm_ahead.hpp"
 #include "tenon/backend/cpu/isa.hpp"
 #include "tenon/core/shape.hpp"
 
@@ -18,8 +19,8 @@ inline constexpr Index row_runs = 16;
 //
 // Where there is `apart`, rows are a stride apart and terms side by side; with `together` terms are a stride apart and,
 // but for `anywhere`, rows side by side; with `anywhere` alone terms are side by side.
-// Where there is `fixed`, the compiler knows where both are. With `endless` a run goes on in the next, and is cut short
-// only while something is to be asked for, as asks() says.
+// Where there is `fixed`, the compiler knows where both are; with `in_eights` it does so for each eight terms alike.
+// With `endless` a run goes on in the next, and is cut short only while something is to be asked for, as asks() says.
 
 // In a packed panel of `PanelRows` rows: runs of `Chunk` terms a row.
 template <class T, Index Chunk, Index PanelRows>
@@ -93,13 +94,14 @@ template <class T, int Rows>
 struct RowsCopied {
   const T* data;
 
-  static constexpr bool fixed = true, endless = true;
+  static constexpr bool fixed = true, endless = true, in_eights = true;
   static constexpr Index length(Index) { return row_runs; }
   const T* from(Index, Index start) const { return data + start * Rows; }
   static constexpr Index of(Index i, Index p) { return p * Rows + i; }
   template <int>
   void ask(Index, Index) const {}
   static constexpr bool asks() { return false; }
+  static constexpr AskedLines lines() { return {}; }
   void move(Index values) { data += values; }
 };
 
@@ -118,7 +120,7 @@ struct RowsInEights {
   const T* data;
   RowsToCome<T> next = {};
 
-  static constexpr bool fixed = true, endless = true;
+  static constexpr bool fixed = true, endless = true, in_eights = true;
   static constexpr int at_once = 8;
   static constexpr Index length(Index) { return row_runs; }
   const T* from(Index, Index start) const { return data + start * Rows; }
@@ -130,6 +132,8 @@ struct RowsInEights {
     for (int i = 0; i < Rows; ++i) __builtin_prefetch(next.data + i * next.stride + start);
   }
   bool asks() const { return next.data != nullptr; }
+  // The same eight terms of each of those rows, to be asked for with each eight terms of these.
+  AskedLines lines() const { return {next.data, next.stride * static_cast<Index>(sizeof(T))}; }
   void move(Index values) { data += values; }
 
   // `depth` terms of row i, to the strip at `out`.

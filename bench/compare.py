@@ -7,7 +7,7 @@ beside oneDNN, OpenBLAS and Eigen, convolutions beside oneDNN, and peak memory b
     python3 bench/compare.py --build build/release [--torch PYTHON] [--only gemm conv] [--quick] [--json FILE]
 
 The two take turns, round by round, so that a busy machine is unfair to neither; a figure is the median of its rounds'
-medians. Every process is pinned to as many processors as it has threads. PyTorch gets the better of its two memory
+medians, and of matrix products and convolutions a ratio that of the rounds' ratios. Every process is pinned to as many processors as it has threads. PyTorch gets the better of its two memory
 layouts and, for inference, of its forms (eager, folded, frozen, compiled); oneDNN the better of N,H,W,C and of the
 layouts it likes best. A ratio above 1 means that Tenon is faster or smaller. Peers that are missing are left out.
 """
@@ -75,8 +75,8 @@ def version_of(command):
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def add(case, threads, tenon, peer, peer_name, unit, smaller_is_better=False):
-    ratio = peer / tenon if smaller_is_better else tenon / peer
+def add(case, threads, tenon, peer, peer_name, unit, smaller_is_better=False, ratio=None):
+    ratio = ratio or (peer / tenon if smaller_is_better else tenon / peer)
     rows.append({"case": case, "threads": threads, "tenon": round(tenon, 1), "peer": round(peer, 1),
                  "peer_name": peer_name, "unit": unit, "ratio": round(ratio, 3)})
     print(f"{case:46} {threads} thread(s)   tenon {tenon:9.1f}   {peer_name} {peer:9.1f} {unit}   ratio {ratio:.2f}",
@@ -141,9 +141,11 @@ def kernels(kind):
             for name, variants in commands.items():
                 for figures, command in zip(speed[name], variants):
                     figures.append(float(run(command + [case] + seconds, threads)[0].split()[1]))
-        best = {name: max(statistics.median(figures) for figures in variants) for name, variants in speed.items()}
+        best = {name: max(variants, key=statistics.median) for name, variants in speed.items()}
+        tenon_speed = best["tenon"]
         for name in peers:
-            add(case, threads, best["tenon"], best[name], name, "GFLOP/s")
+            add(case, threads, statistics.median(tenon_speed), statistics.median(best[name]), name, "GFLOP/s",
+                ratio=statistics.median(ours / theirs for ours, theirs in zip(tenon_speed, best[name])))
 
 
 if {"training", "inference", "memory"} & set(args.only):

@@ -36,7 +36,6 @@ class Ahead {
       : rows_(joined(first.empty() ? then : first)), then_(first.empty() ? Rows{} : joined(then)) {
     if (rows_.empty()) return;
     begin_row();
-    lines_ = (rows_.runs(line) + then_.runs(line) + runs - 1) / std::max<Index>(1, runs);
     for (const Index most = std::max(rows_.width, then_.width); values_ < most; values_ += line) {
       if (rows_.runs(values_) + then_.runs(values_) <= runs) break;
     }
@@ -69,7 +68,7 @@ class Ahead {
     }
     return lines;
   }
-  Index lines_with_a_run() const { return lines_; }
+  Index lines_with_a_run() const { return values_ / line; }
 
  private:
   static constexpr Index line = values_of_line<T>;
@@ -96,7 +95,7 @@ class Ahead {
 
   Rows rows_{}, then_{};
   const T *at_ = nullptr, *end_ = nullptr;  // what is left of a row
-  Index values_ = line, lines_ = 1;         // asked for with a run
+  Index values_ = line;                     // asked for with a run
   Index row_ = 0;                           // of a walk down the rows
 };
 

@@ -75,8 +75,7 @@ struct BlockedProduct {
     if (threads == 1) return {std::max<Index>(1, g.n)};
     if (copy && g.n >= threads * widest())
       return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
-    if (g.m < 256 * threads && g.n >= 4 * threads * columns)
-      return {copy ? std::min(widest(), stripes(4 * threads)) : stripes(4 * threads)};
+    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(columns_of_block, stripes(4 * threads))};
     if (!copy) return {g.n};
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
@@ -113,8 +112,11 @@ struct BlockedProduct {
       const Index strips = end - begin, work = rows * width * depth,
                   stay = std::max<Index>(4, 49152 / (rows * depth + 1));
       const Index threads = available_threads(), share = threads == 1 && !block ? strips : strips / (32 * threads);
-      const Index grain =
+      const Index least =
           strips * work < 200000 ? strips : std::max<Index>(400000 / (work + 1) + 1, std::min(stay, share));
+      // As many for each thread.
+      const Index ranges = std::max<Index>(1, strips / (threads * least)) * threads;
+      const Index grain = std::max(least, (strips + ranges - 1) / ranges);
       const Index unit = together() * (copies() ? std::max<Index>(1, strips_copied / together()) : 1);
       parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
         CompiledFor<Isa>::run([&] {

@@ -69,7 +69,7 @@ struct TransposedRows {
 
   static constexpr bool scattered = true;
   static constexpr bool copies = Isa::bytes < 64, in_place = copies;
-  static Index fewest_columns() { return 128; }
+  static Index fewest_columns() { return in_one_piece<T, Isa> ? 64 : 128; }
 
   struct Reader {
     const T* data;

@@ -7,9 +7,10 @@ beside oneDNN, OpenBLAS and Eigen, convolutions beside oneDNN, and peak memory b
     python3 bench/compare.py --build build/release [--torch PYTHON] [--only gemm conv] [--quick] [--json FILE]
 
 The two take turns, round by round, so that a busy machine is unfair to neither; a figure is the median of its rounds'
-medians, and of matrix products and convolutions a ratio that of the rounds' ratios. Every process is pinned to as many processors as it has threads. PyTorch gets the better of its two memory
-layouts and, for inference, of its forms (eager, folded, frozen, compiled); oneDNN the better of N,H,W,C and of the
-layouts it likes best. A ratio above 1 means that Tenon is faster or smaller. Peers that are missing are left out.
+medians, and the ratio of two matrix products or convolutions the median of the rounds' ratios. Every process is pinned
+to as many processors as it has threads. PyTorch gets the better of its two memory layouts and, for inference, of its
+forms (eager, folded, frozen, compiled); oneDNN the better of N,H,W,C and of the layouts it likes best. A ratio above 1
+means that Tenon is faster or smaller. Peers that are missing are left out.
 """
 import argparse
 import json

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <iostream>
 #include <new>
 #include <random>
 #include <string>
@@ -132,7 +133,7 @@ struct Options {
   std::vector<Case> cases;
   int threads = 1;
   double seconds = 0.2;  // a case
-  bool cpu_time = false;
+  bool cpu_time = false, turns = false;
 };
 
 // Reads the command line, with what `more` adds to it; ends the program where that asks for it.
@@ -147,6 +148,8 @@ Options read_options(int argc, char** argv, const char* about, const More& more)
   app.add_option("--seconds", options.seconds, "time for each case")->check(CLI::PositiveNumber);
   app.add_flag("--cpu-time", options.cpu_time,
                "count the process's time on the processor: one thread, busy machine");
+  app.add_flag("--turns", options.turns,
+               "for each line of the input: time a slice of some milliseconds, print its GFLOP/s");
   bool list = false;
   app.add_flag("--list", list, "print the cases and end");
   more(app);
@@ -195,7 +198,7 @@ inline Numbers numbers(long count) {
 }
 
 // Runs step() for about the given time and prints the case and its GFLOP/s, at the median and at the fastest
-// sample. Steps of microseconds are timed many at once.
+// sample. Steps of microseconds are timed many at once. Or, with `turns`, one slice whenever it is told to.
 template <class Step>
 void report(const Case& c, const Options& options, const Step& step) {
   using Clock = std::chrono::steady_clock;
@@ -208,9 +211,21 @@ void report(const Case& c, const Options& options, const Step& step) {
     for (long i = 0; i < repeats; ++i) step();
     return (now() - start) / static_cast<double>(repeats);
   };
-  timed(1);
-  const double once = std::max(1e-7, timed(1));
-  const long repeats = std::max(1L, static_cast<long>(200e-6 / once));
+  const auto repeats_of = [&](double slice) {
+    timed(1);
+    return std::max(1L, static_cast<long>(slice / std::max(1e-7, timed(1))));
+  };
+  if (options.turns) {
+    long repeats = 0;
+    for (std::string line; std::getline(std::cin, line);) {
+      if (repeats == 0) repeats = repeats_of(3e-3);
+      if (repeats > 1) step();  // caches and sleeping threads are not what is measured
+      std::printf("%.1f\n", c.flops() / timed(repeats) / 1e9);
+      std::fflush(stdout);
+    }
+    return;
+  }
+  const long repeats = repeats_of(200e-6);
   std::vector<double> samples;
   const auto end = Clock::now() + std::chrono::duration<double>(options.seconds);
   while (samples.size() < 5 || Clock::now() < end) samples.push_back(timed(repeats));

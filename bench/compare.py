@@ -6,9 +6,9 @@ beside oneDNN, OpenBLAS and Eigen, convolutions beside oneDNN, and peak memory b
     cmake -S . -B build/release -DCMAKE_PREFIX_PATH=$VENV && cmake --build build/release
     python3 bench/compare.py --build build/release [--torch PYTHON] [--only gemm conv] [--quick] [--json FILE]
 
-The two take turns, round by round, so that a busy machine is unfair to neither; a figure is the median of its rounds'
-medians, and the ratio of two matrix products or convolutions the median of the rounds' ratios. Every process is pinned
-to as many processors as it has threads. PyTorch gets the better of its two memory layouts and, for inference, of its
+The two take turns, so that a busy machine is unfair to neither: networks round by round, where a figure is the median
+of the rounds' medians, matrix products and convolutions in slices of some milliseconds, where a figure is the median of
+the slices and a ratio the median of their ratios. Every process is pinned to as many processors as it has threads. PyTorch gets the better of its two memory layouts and, for inference, of its
 forms (eager, folded, frozen, compiled); oneDNN the better of N,H,W,C and of the layouts it likes best. A ratio above 1
 means that Tenon is faster or smaller. Peers that are missing are left out.
 """
@@ -26,7 +26,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--build", default="build/release", help="the build folder")
 parser.add_argument("--torch", default=sys.executable, help="a Python that has PyTorch")
 parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
-parser.add_argument("--rounds", type=int, help="turns of each side: 5, or 2 with --quick")
+parser.add_argument("--rounds", type=int, help="turns of each side, of 10 slices each: 5, or 2 with --quick")
 parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
 parser.add_argument("--models", nargs="+", choices=["lenet5", "resnet20", "resnet50"],
                     default=["lenet5", "resnet20", "resnet50"], help="of training")
@@ -48,6 +48,8 @@ here = Path(__file__).resolve().parent
 environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
 environment |= {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296",
                 "OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "TENON_BIND_THREADS": "1"}
+# Between slices OpenMP's threads must not keep a processor that is another's turn: they may spin for some 100 µs.
+turn_taking = environment | {"GOMP_SPINCOUNT": "20000"}
 processors = sorted(os.sched_getaffinity(0))
 rows = []
 
@@ -131,22 +133,36 @@ def kernels(kind):
         layouts = {"gemm": [["--layout", "plain"]], "conv": [["--layout", "plain"], ["--layout", "any"]]}[kind]
         label = version_of([path, "--version"]).splitlines()[0]
         peers[label] = [[path] + layout for layout in layouts] if name == "onednn" else [[path]]
-    # With many cases a turn is one case, so that the two see the same state of the machine.
     cases = [word for word in version_of([tenon, "--list", kind]).split()
              if not args.cases or any(part in word for part in args.cases)]
-    seconds = ["--seconds", "0.05" if args.quick else "0.15"]
     for case, threads in product(cases, args.threads):
-        commands = {"tenon": [[tenon]], **peers}
-        speed = {name: [[] for _ in variants] for name, variants in commands.items()}
-        for _ in range(rounds):
-            for name, variants in commands.items():
-                for figures, command in zip(speed[name], variants):
-                    figures.append(float(run(command + [case] + seconds, threads)[0].split()[1]))
+        speed = slices({"tenon": [[tenon]], **peers}, case, threads)
         best = {name: max(variants, key=statistics.median) for name, variants in speed.items()}
-        tenon_speed = best["tenon"]
         for name in peers:
-            add(case, threads, statistics.median(tenon_speed), statistics.median(best[name]), name, "GFLOP/s",
-                ratio=statistics.median(ours / theirs for ours, theirs in zip(tenon_speed, best[name])))
+            add(case, threads, statistics.median(best["tenon"]), statistics.median(best[name]), name, "GFLOP/s",
+                ratio=statistics.median(ours / theirs for ours, theirs in zip(best["tenon"], best[name])))
+
+
+def slices(commands, case, threads):
+    """GFLOP/s of each variant of each command, a list for its slices. While one runs the others wait for their turn."""
+    options = [case, "--turns", "--threads", str(threads)] + (["--cpu-time"] if args.cpu_time else [])
+    running = {name: [subprocess.Popen(command + options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                       env=turn_taking, preexec_fn=lambda: os.sched_setaffinity(0, processors[:threads]))
+                      for command in variants] for name, variants in commands.items()}
+    speed = {name: [[] for _ in variants] for name, variants in running.items()}
+    for turn in range(10 * rounds + 1):
+        for name in running:
+            for process, figures in zip(running[name], speed[name]):
+                print(file=process.stdin, flush=True)
+                line = process.stdout.readline()
+                if not line:
+                    sys.exit(f"compare.py: {' '.join(process.args)} failed")
+                if turn > 0:  # the first is for warming up
+                    figures.append(float(line))
+    for process in sum(running.values(), []):
+        process.stdin.close()
+        process.wait()
+    return speed
 
 
 if {"training", "inference", "memory"} & set(args.only):

@@ -13,11 +13,11 @@ namespace {
 template <class T>
 void compare(double tolerance) {
   Rng rng(1);
-  // m, n, k. Of the last nine five are read in place, over several panels and depths, or have rows 4 KB apart, and
-  // four are copied where they are transposed or far apart; the four before them are dot products where B is
-  // transposed. Six have one to four rows more than whole tiles. Of those before the last, transposed, what comes next
-  // is asked for: in place, between copied strips, and not at all. The eighth and the last are so wide that the first
-  // strip copies B for the others.
+  // m, n, k. The last four have few rows, all of which are copied once. Before them: of the last nine five are read in
+  // place, over several panels and depths, or have rows 4 KB apart, and four are copied where they are transposed or
+  // far apart; the four before those are dot products where B is transposed. Six have one to four rows more than whole
+  // tiles. Of those before the last, transposed, what comes next is asked for: in place, between copied strips, and not
+  // at all. The eighth and the last are so wide that the first strip copies B for the others.
   const std::vector<std::array<Index, 3>> sizes{
       {1, 1, 1},        {1, 33, 7},     {15, 1, 300},    {14, 32, 256},  {13, 31, 255},   {29, 65, 257},
       {113, 17, 5},     {31, 1056, 60}, {7, 530, 40},    {5, 6, 0},      {120, 260, 513}, {1, 33, 70},
@@ -121,4 +121,31 @@ TEST_CASE("gemm: the same bits with any number of threads") {
         CHECK_MESSAGE(testing::same_bits(one, product(threads)), g.m, "x", g.k, "x", g.n, " on ", threads);
     }
   }
+}
+
+// Rows of 40 values are three lines, the last one not whole; those one after the other are one row.
+TEST_CASE("gemm: what comes next is asked for once, line by line") {
+  constexpr Index line = 16;
+  std::vector<float> apart(5 * 96), joined(4 * 64);
+  const auto lines_of = [](cpu::Ahead<float> next, Index at_a_time) {
+    std::vector<const void*> lines;
+    while (next.more()) {
+      const cpu::AskedLines some = next.take(at_a_time);
+      for (Index i = 0; i < at_a_time; ++i) lines.push_back(static_cast<const char*>(some.from) + i * some.step);
+    }
+    return lines;
+  };
+  const cpu::Ahead<float>::Rows first{apart.data(), 96, 40, 5}, then{joined.data(), 64, 64, 4};
+  std::vector<const void*> expected;
+  for (Index q = 0; q < 3; ++q) {
+    for (Index r = 0; r < 5; ++r) expected.push_back(apart.data() + r * 96 + q * line);
+  }
+  for (Index q = 0; q < 16; ++q) expected.push_back(joined.data() + q * line);
+  const auto lines = lines_of({first, then, 100}, 5);
+  REQUIRE(lines.size() == 35);  // the last walk goes past the end
+  CHECK(std::equal(expected.begin(), expected.end(), lines.begin()));
+  // The fifth of five rows is in a walk of its own.
+  CHECK(lines_of({first, {}, 100}, 2).size() == 18);
+  CHECK(lines_of({{}, then, 100}, 4) == std::vector<const void*>(expected.begin() + 15, expected.end()));
+  CHECK(!cpu::Ahead<float>({}, {}, 100).more());
 }

@@ -75,7 +75,8 @@ struct BlockedProduct {
     if (threads == 1) return {std::max<Index>(1, g.n)};
     if (copy && g.n >= threads * widest())
       return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
-    if (g.m < 256 * threads && g.n >= 4 * threads * columns) return {std::min(columns_of_block, stripes(4 * threads))};
+    if (g.m < 256 * threads && g.n >= 4 * threads * columns)
+      return {std::min(std::max(widest(), columns_of_block), stripes(4 * threads))};
     if (!copy) return {g.n};
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
@@ -288,7 +289,7 @@ struct BlockedProduct {
   // The panel from column j on times the strips from `strip` to `last` that are whole, `apart` values from one to the
   // next; the first that is left. Where the rows of B are far apart the first strip copies them, and `right` is the
   // copy: their lines share few sets of the first-level cache. Beside strips that lie in A panels fill it, and nothing
-  // may be lost.
+  // may be lost; a tile in one piece reads nothing else.
   template <class Left>
   [[gnu::always_inline]] Index down(Left left, Index apart, const Block& block, Index strip, Index last, Index j,
                                     Panel& right, T* copy, Ahead<T>& next) const {
@@ -462,7 +463,7 @@ struct BlockedProduct {
 // line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often. Where there
 // is Rows::copies, strips may be copied if B has a.fewest_columns(): scattered ones some together by copy<rows>(first,
 // count, out, apart), others one by one by copy<rows>(first, count, out) as RowsInEights, whose next rows are
-// rows_at(first).
+// rows_at(first). Rows::tile_rows are those of the tile if they are given, Rows::widest the columns of a block.
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be

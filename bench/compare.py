@@ -8,9 +8,10 @@ beside oneDNN, OpenBLAS and Eigen, convolutions beside oneDNN, and peak memory b
 
 The two take turns, so that a busy machine is unfair to neither: networks round by round, where a figure is the median
 of the rounds' medians, matrix products and convolutions in slices of some milliseconds, where a figure is the median of
-the slices and a ratio the median of their ratios. Every process is pinned to as many processors as it has threads. PyTorch gets the better of its two memory layouts and, for inference, of its
-forms (eager, folded, frozen, compiled); oneDNN the better of N,H,W,C and of the layouts it likes best. A ratio above 1
-means that Tenon is faster or smaller. Peers that are missing are left out.
+the slices and a ratio the median of their ratios. Every process is pinned to as many processors as it has threads.
+PyTorch gets the better of its two memory layouts and, for inference, of its forms (eager, folded, frozen, compiled);
+oneDNN the better of N,H,W,C and of the layouts it likes best. A ratio above 1 means that Tenon is faster or smaller.
+Peers that are missing are left out.
 """
 import argparse
 import json
@@ -153,8 +154,11 @@ def slices(commands, case, threads):
     for turn in range(10 * rounds + 1):
         for name in running:
             for process, figures in zip(running[name], speed[name]):
-                print(file=process.stdin, flush=True)
-                line = process.stdout.readline()
+                try:
+                    print(file=process.stdin, flush=True)
+                    line = process.stdout.readline()
+                except BrokenPipeError:
+                    line = ""
                 if not line:
                     sys.exit(f"compare.py: {' '.join(process.args)} failed")
                 if turn > 0:  # the first is for warming up

@@ -30,10 +30,10 @@ struct BlockedProduct {
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
   static constexpr int few = few_rows(rows);  // of the tile for a last strip that lacks some
   // The most terms of a block. Where every term is in a cache line of its own, a strip of A would fill the first-level
-  // cache.
+  // cache; a panel of a narrow block is read beside it from there.
   static constexpr bool scattered = requires { Rows::scattered; };
-  static constexpr Index deepest = scattered || requires { Rows::widest; }
-  ? gemm_depth / 2 : gemm_depth;
+  static constexpr bool narrow = requires { Rows::widest; };
+  static constexpr Index deepest = scattered || narrow ? gemm_depth / 2 : gemm_depth;
   static constexpr bool in_place = [] {
     if constexpr (requires { Rows::in_place; }) return Rows::in_place;
     return false;
@@ -403,7 +403,7 @@ struct BlockedProduct {
 
   // The most columns of a block. For each one strips are copied again.
   Index widest() const {
-    if constexpr (requires { Rows::widest; }) return Rows::widest;
+    if constexpr (narrow) return Rows::widest;
     return !scattered && copies() && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
   }
 

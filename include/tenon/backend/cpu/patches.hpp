@@ -143,8 +143,8 @@ class PatchPieces {
 };
 
 // Patches as the left operand (rows of A) and as the right operand (depth runs over the grid) of a product.
-// As the left one, strips that meet many panels of B are copied. Else a strip that lies inside the
-// picture is read in place, if its runs are long enough.
+// As the left one, strips that meet many panels of B are copied. Else a strip that lies inside the picture is read in
+// place, if its runs are long enough.
 template <class T, class Isa>
 struct PatchRows {
   const Patches<T>& patches;

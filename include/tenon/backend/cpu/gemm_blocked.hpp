@@ -33,7 +33,7 @@ struct BlockedProduct {
   // cache; a panel of a narrow block is read beside it from there.
   static constexpr bool scattered = requires { Rows::scattered; };
   static constexpr bool narrow = requires { Rows::widest; };
-  static constexpr Index deepest = scattered || narrow ? gemm_depth / 2 : gemm_depth;
+  static constexpr Index deepest = gemm_depth / (scattered && rows == 3 ? 4 : scattered || narrow ? 2 : 1);
   static constexpr bool in_place = [] {
     if constexpr (requires { Rows::in_place; }) return Rows::in_place;
     return false;
@@ -77,7 +77,10 @@ struct BlockedProduct {
       return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
     if (g.m < 256 * threads && g.n >= 4 * threads * columns)
       return {std::min(std::max(widest(), columns_of_block), stripes(4 * threads))};
-    if (!copy) return {g.n};
+    if (!copy) {
+      const Index width = std::min(g.n, widest()), across = (g.n + width - 1) / width;
+      return {width, std::clamp<Index>(g.m / (2 * strips_copied * rows), 1, std::max(threads, 16 * threads / across))};
+    }
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
     while (g.m * across < 256 * threads && g.n >= 8 * across * columns) across *= 2;
@@ -112,7 +115,8 @@ struct BlockedProduct {
       // As many strips at a time as stay in the second-level cache beside B while panels come by.
       const Index strips = end - begin, work = rows * width * depth,
                   stay = std::max<Index>(4, 49152 / (rows * depth + 1));
-      const Index threads = available_threads(), share = threads == 1 && !block ? strips : strips / (32 * threads);
+      const Index threads = available_threads(),
+                  share = threads == 1 && !block ? strips : strips / ((block ? 32 : 4) * threads);
       const Index least =
           strips * work < 200000 ? strips : std::max<Index>(400000 / (work + 1) + 1, std::min(stay, share));
       // As many for each thread.

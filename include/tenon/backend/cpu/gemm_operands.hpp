@@ -26,8 +26,7 @@ struct MatrixRows {
   Index stride;
 
   static constexpr bool in_place = true, copies = std::is_same_v<T, float> && in_one_piece<T, Isa>;
-  // Columns of B that repay the copy. Rows a multiple of 4 KB apart share a set of the first-level cache.
-  Index fewest_columns() const { return stride % 1024 == 0 ? 256 : 512; }
+  static Index fewest_columns() { return 128; }
 
   struct Reader {
     const T* data;

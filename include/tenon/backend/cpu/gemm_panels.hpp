@@ -59,7 +59,7 @@ struct Panels {
 // the register file, and B is read the less often the more rows there are. Up to one register of columns a taller tile
 // wastes none. Rows::most_rows is how tall it may be where each row needs a register for its address. Three rows, with
 // registers for their values, take the fewest instructions, as long as a panel stays in the first-level cache; of few
-// rows those that a last strip lacks are too many.
+// rows those that a last strip lacks are too many. A matrix that is one panel of theirs needs no packing.
 template <class T, class Isa, class Rows, class Use>
 void with_gemm_tile([[maybe_unused]] Index m, Index n, [[maybe_unused]] Index k, const Use& use) {
   if constexpr (Isa::bytes == 64) {
@@ -75,6 +75,9 @@ void with_gemm_tile([[maybe_unused]] Index m, Index n, [[maybe_unused]] Index k,
     if constexpr (requires { Rows::tile_rows; }) return use(Tile<Rows::tile_rows, 4>());
     if constexpr (std::is_same_v<Isa, Avx2> && !requires { Rows::scattered; }) {
       if (m >= 48 && n > 2 * lanes_of<T, Isa> && k <= 256) return use(Tile<3, 4>());
+    }
+    if constexpr (std::is_same_v<Isa, Avx2> && requires { Rows::most_rows; }) {
+      if (n == 4 * lanes_of<T, Isa>) return use(Tile<3, 4>());
     }
     use(Tile<6, 2>());
   }

@@ -194,6 +194,7 @@ struct NeighboursApart {
   const RowRun* runs;
 
   static constexpr bool apart = true;
+  static constexpr int at_once = 3;  // runs are as long as taps are wide, times channels: three, often
   Index length(Index r) const { return runs[r].length; }
   const T* from(Index r, Index) const { return data + runs[r].offset; }
   Index of(Index i, Index p) const { return i * stride + p; }

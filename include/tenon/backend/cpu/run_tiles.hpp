@@ -6,8 +6,18 @@
 
 namespace tenon::cpu {
 
+// Where a tile is: its panel of B, and its place in C.
+template <class T>
+struct TilePlace {
+  const T* b;
+  T* c;
+  Index i, j;
+
+  void move(const TileStep& by) { b += by.b, c += by.c, i += by.i, j += by.j; }
+};
+
 // `count` tiles, one after the other, with the loop inside: by itself, what surrounds a tile takes as long as
-// eight of its terms.
+// eight of its terms. What changes from tile to tile is the loop's own, or it would be kept in memory.
 template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = LeaveAsIs>
 [[gnu::noinline]] void run_tiles(Index count, const TileStep& by, Index depth, const Left& first, const T* b,
                                  Index step, Store into, T* c, Index ldc, const Finish* finish, Index i, Index j,
@@ -17,17 +27,20 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
   const TileStep asked{.c = ahead * by.c, .i = ahead * by.i, .j = ahead * by.j};
   if constexpr (tile_in_eights<T, Isa, Rows, Vectors, Left>) {
     if (in_eights<Left>(depth, step, Vectors * lanes_of<T, Isa>)) {
-      return CompiledFor<Isa>::run([&] {
+      return CompiledFor<Isa>::run([=] {
         Left left = first;
-        for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j, left.move(by.a))
-          multiply_tile_in_eights<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, asked, next);
+        TilePlace<T> at{b, c, i, j};
+        for (Index rest = count; rest > 0; --rest, at.move(by), left.move(by.a))
+          multiply_tile_in_eights<T, Isa, Rows, Vectors>(depth, left, at.b, step, into, at.c, ldc, finish, at.i, at.j,
+                                                         asked, next);
       });
     }
   }
-  CompiledFor<Isa>::run([&] {
+  CompiledFor<Isa>::run([=] {
     Left left = first;
-    for (; count > 0; --count, b += by.b, c += by.c, i += by.i, j += by.j) {
-      multiply_tile<T, Isa, Rows, Vectors>(depth, left, b, step, into, c, ldc, finish, i, j, asked, next);
+    TilePlace<T> at{b, c, i, j};
+    for (Index rest = count; rest > 0; --rest, at.move(by)) {
+      multiply_tile<T, Isa, Rows, Vectors>(depth, left, at.b, step, into, at.c, ldc, finish, at.i, at.j, asked, next);
       if constexpr (requires { left.move(by.a); }) {
         if (by.a != 0) {
           left.move(by.a);

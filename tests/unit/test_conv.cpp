@@ -117,6 +117,7 @@ TEST_CASE("conv2d: products with patches, on every instruction set") {
   g = {.n = 3, .h = 12, .w = 16, .c = 3, .o = 16, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2};
   g.stride_h = g.stride_w = g.dilation_h = g.dilation_w = 2;
   check(g);
+  check(G{.n = 4, .h = 12, .w = 13, .c = 5, .o = 32, .kh = 2, .kw = 2});  // taps that leave a rest of three and of six
   check(G{.n = 2, .h = 6, .w = 8, .c = 6, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 2});
   check(G{.n = 40, .h = 1, .w = 1, .c = 4, .o = 17, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2});
   // So many channels that some strips are copied together, for tiles of three and of six rows.

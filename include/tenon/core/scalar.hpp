@@ -19,6 +19,7 @@ struct bfloat16 {
   constexpr explicit(false) operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
+  constexpr bfloat16& operator+=(float more) { return *this = *this + more; }
 
  private:
   static constexpr std::uint16_t round(std::uint32_t f) {
@@ -34,6 +35,7 @@ struct half {
   half() = default;
   constexpr explicit(false) half(float value) : bits(narrow(value)) {}
   constexpr explicit(false) operator float() const { return widen(bits); }
+  constexpr half& operator+=(float more) { return *this = *this + more; }
 
  private:
   static constexpr std::uint16_t narrow(float value) {

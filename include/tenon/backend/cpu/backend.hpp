@@ -7,6 +7,7 @@
 #include "tenon/backend/cpu/conv_pool.hpp"
 #include "tenon/backend/cpu/elementwise.hpp"
 #include "tenon/backend/cpu/gemm.hpp"
+#include "tenon/backend/cpu/narrow.hpp"
 #include "tenon/backend/cpu/pool.hpp"
 #include "tenon/backend/cpu/random.hpp"
 #include "tenon/backend/cpu/reduce.hpp"

@@ -364,10 +364,13 @@ struct BlockedProduct {
     return true;
   }
 
-  // Whether C is so large that it goes past the caches if it is written once: in tiles that are whole lines.
+  // Whether C, with a residual that is read beside it, is so large that it goes past the caches if it is written once:
+  // in tiles that are whole lines.
   bool large() const {
+    Index halves = 1;
+    if constexpr (requires { finish.residual; }) halves += finish.residual != nullptr;
     return g.n % columns == 0 && ldc % line == 0 && reinterpret_cast<std::uintptr_t>(c) % 64 == 0 &&
-           streams(c, g.m * g.n);
+           streams(c, g.m * g.n * halves / 2);
   }
   static constexpr Index line = values_of_line<T>;
 

@@ -8,6 +8,7 @@
 
 #include "tenon/backend/cpu/isa.hpp"
 #include "tenon/backend/cpu/scratch.hpp"
+#include "tenon/core/scalar.hpp"
 #include "tenon/core/threads.hpp"
 
 namespace tenon::cpu {
@@ -36,9 +37,9 @@ void combine_moments(Index blocks, Index c, const Rows& rows, const Pivot& pivot
     }
     for (Index i = begin; i < end; ++i) {
       const auto at = static_cast<std::size_t>(i - begin);
-      mean[i] = static_cast<T>(means[at]);
+      mean[i] = static_cast<Wide<T>>(means[at]);
       // A block's square may round below 0; a NaN stays one.
-      variance[i] = static_cast<T>(squares[at] < 0 ? 0 : squares[at] / before);
+      variance[i] = static_cast<Wide<T>>(squares[at] < 0 ? 0 : squares[at] / before);
     }
   });
 }

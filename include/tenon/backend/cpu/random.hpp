@@ -25,7 +25,7 @@ void each_word(const RngState& rng, std::uint64_t first_block, Index n, const Wr
 template <class T>
 void random_uniform(const RngState& rng, std::uint64_t first_block, double low, double high, T* y, Index n) {
   detail::each_word(rng, first_block, n, [=](Index i, std::uint32_t word) {
-    y[i] = static_cast<T>(low + (high - low) * unit_from_bits(word));
+    y[i] = static_cast<T>(static_cast<Wide<T>>(low + (high - low) * unit_from_bits(word)));
   });
 }
 

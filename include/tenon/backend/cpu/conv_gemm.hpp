@@ -115,7 +115,8 @@ void turned_weights(const Patches<T>& patches, Index first, Index end, const T* 
                                          .stride = stride,
                                          .transposed = false,
                                          .after = (end - line - count) * patches.grid_w};
-    gemm_blocked<T, Isa>(blocks, TapRows<T>{windows, taps.data()}, gradient, out, o);
+    const auto later = windows.pixels(line + count, std::min(some, end - line - count));
+    gemm_blocked<T, Isa>(blocks, TapRows<T>{windows, taps.data(), later}, gradient, out, o);
   }
 }
 

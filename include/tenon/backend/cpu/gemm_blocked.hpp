@@ -331,6 +331,10 @@ struct BlockedProduct {
               std::min(g.m, end * rows) - begin * rows, more ? block.depth : deeper};
     } else if (block.packed) {
       return {};
+    } else if constexpr (requires { a.later; }) {
+      const auto share = [&](Index terms) { return a.later.width * terms / std::max<Index>(g.k, 1); };
+      const Index from = share(block.p0), width = share(block.p0 + block.depth) - from;
+      of_a = {a.later.data + from, width, width, a.later.count};
     }
     if constexpr (requires { b.row(0); }) {
       const bool aside = rest + after() == 0;
@@ -470,7 +474,8 @@ struct BlockedProduct {
 // line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often. Where there
 // is Rows::copies, strips may be copied if B has a.fewest_columns(): scattered ones some together by copy<rows>(first,
 // count, out, apart), others one by one by copy<rows>(first, count, out) as RowsInEights, whose next rows are
-// rows_at(first). Rows::tile_rows are those of the tile if they are given, Rows::widest the columns of a block.
+// rows_at(first). Rows::tile_rows are those of the tile if they are given, Rows::widest the columns of a block. Where
+// there is a.later, it is read after all of A.
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as
 // out[p·tile + j]; what a last panel lacks is zero before. Where there are b.row(p) and b.stride, B may be

@@ -88,6 +88,13 @@ class PatchLines {
     }
   }
 
+  // The pixels under `count` lines of the grid from `first`, to be asked for.
+  typename Ahead<T>::Rows pixels(Index first, Index count) const {
+    const auto at = [&](Index i) { return (i / p_.grid_h * p_.h + i % p_.grid_h * p_.stride_h) * p_.w * p_.c; };
+    const Index values = at(first + count) - at(first);
+    return {p_.x + at(first), values, values, 1};
+  }
+
   const T* data() const { return l_.copied ? store_.data() : p_.x; }
   Index line(Index i) const { return first_[static_cast<std::size_t>(i)]; }
 
@@ -209,7 +216,8 @@ struct NeighboursApart {
 template <class T>
 struct TapRows {
   const PatchLines<T>& lines;
-  const Index* taps;  // PatchLines::taps
+  const Index* taps;              // PatchLines::taps
+  typename Ahead<T>::Rows later;  // what the next windows are taken from
 
   static constexpr int most_rows = rows_in_table;
   static constexpr bool scattered = true;

@@ -35,7 +35,8 @@ Tensor<T> unwritten(const Shape& shape) {
 template <class T>
 void check_products() {
   Rng rng(1);
-  for (const auto& [m, n, k] : std::vector<std::array<Index, 3>>{{1, 1, 1}, {5, 9, 300}, {33, 20, 7}, {64, 130, 70}}) {
+  for (const auto& size : std::vector<std::array<Index, 3>>{{1, 1, 1}, {5, 9, 300}, {33, 20, 7}, {64, 130, 70}}) {
+    const Index m = size[0], n = size[1], k = size[2];
     for (int form = 0; form < 8; ++form) {
       const GemmGeometry g{.m = m,
                            .n = n,

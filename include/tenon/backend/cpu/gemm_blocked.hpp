@@ -243,8 +243,9 @@ struct BlockedProduct {
                                               const Block& block) const {
     const Index apart = rows * ((block.depth + 7) / 8 * 8) + 16;  // not a multiple of 4 KB
     Scratch<T> copied(strips_copied * apart), copy(columns * block.depth);
-    for (Index first = begin; first < end; first += strips_copied) {
-      const Index last = std::min(end, first + strips_copied);
+    const Index turns = (end - begin + strips_copied - 1) / strips_copied;  // with as many strips each
+    for (Index first = begin, last = begin, turn = 1; first < end; first = last, ++turn) {
+      last = begin + (end - begin) * turn / turns;
       const auto place = [&](Index strip) { return copied.data() + (strip - first) * apart; };
       const auto one = [&](const auto& left, Panel right, Index strip, Index j) __attribute__((always_inline)) {
         if (rows_of(strip) <= few) {

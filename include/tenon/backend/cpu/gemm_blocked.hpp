@@ -30,7 +30,7 @@ struct BlockedProduct {
   static constexpr Index lanes = lanes_of<T, Isa>, columns = Packed::columns;
   static constexpr int few = few_rows(rows);  // of the tile for a last strip that lacks some
   // The most terms of a block. Where every term is in a cache line of its own, a strip of A would fill the first-level
-  // cache; a panel of a narrow block is read beside it from there.
+  // cache; a panel of a narrow block is read beside it from there, and beside three rows it is twice as wide.
   static constexpr bool scattered = requires { Rows::scattered; };
   static constexpr bool narrow = requires { Rows::widest; };
   static constexpr Index deepest = gemm_depth / (scattered && rows == 3 ? 4 : scattered || narrow ? 2 : 1);
@@ -77,7 +77,7 @@ struct BlockedProduct {
       return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
     if (g.m < 256 * threads && g.n >= 4 * threads * columns)
       return {std::min(std::max(widest(), columns_of_block), stripes(4 * threads))};
-    if (!copy) {
+    if (!copy) {  // no thread waits for another's terms
       const Index width = std::min(g.n, widest()), across = (g.n + width - 1) / width;
       return {width, std::clamp<Index>(g.m / (2 * strips_copied * rows), 1, std::max(threads, 16 * threads / across))};
     }
@@ -112,7 +112,8 @@ struct BlockedProduct {
         if (ready) block = b.packed->block(p0, j0 / columns);
       }
       const Store into = p0 > 0 || g.beta != 0 ? Store::add : g.k <= most && large() ? Store::stream : Store::plain;
-      // As many strips at a time as stay in the second-level cache beside B while panels come by.
+      // As many strips at a time as stay in the second-level cache beside B while panels come by. Where B lies in place
+      // its far rows are copied again each time.
       const Index strips = end - begin, work = rows * width * depth,
                   stay = std::max<Index>(4, 49152 / (rows * depth + 1));
       const Index threads = available_threads(),

@@ -26,7 +26,7 @@ struct MatrixRows {
   Index stride;
 
   static constexpr bool in_place = true, copies = std::is_same_v<T, float> && in_one_piece<T, Isa>;
-  static Index fewest_columns() { return 128; }
+  static Index fewest_columns() { return 128; }  // of B, that repay the copy
 
   struct Reader {
     const T* data;

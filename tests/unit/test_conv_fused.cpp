@@ -361,7 +361,7 @@ TEST_CASE("convolution: kept weights give the same bits, for every extent that m
       Tensor<float> kept({g.n, g.oh, g.ow, g.o}), plain(kept.shape());
       cpu::conv2d_forward(g, in.x.data(), {weights.data(), &forms}, cpu::Epilogue<float>{}, kept.data());
       cpu::conv2d_forward(g, in.x.data(), weights.data(), cpu::Epilogue<float>{}, plain.data());
-      const auto method = cpu::conv_costs(g, true).best();
+      const auto method = cpu::conv_costs(g, cpu::ConvDirection::forward, true).best();
       if (method == cpu::conv_costs(g).best())
         CHECK_MESSAGE(testing::same_bits(kept, plain), cpu::name(method), " ", i, " ", more);
       else

@@ -73,7 +73,8 @@ TEST_CASE("windows on squares of pixels: 80 random geometries within 2e-5 on eve
 TEST_CASE("windows on squares of pixels: which convolutions they serve, and when they are chosen") {
   using cpu::ConvMethod;
   CHECK(cpu::conv_costs(geometry(8, 224, 224, 3, 64, 7, 7, 3, 3)).best() == ConvMethod::winograd_phases);
-  CHECK(cpu::conv_costs(geometry(1, 224, 224, 3, 64, 7, 7, 3, 3), true).best() == ConvMethod::winograd_phases);
+  CHECK(cpu::conv_costs(geometry(1, 224, 224, 3, 64, 7, 7, 3, 3), cpu::ConvDirection::forward, true).best() ==
+        ConvMethod::winograd_phases);
   CHECK(cpu::conv_costs(geometry(1, 8, 8, 3, 64, 7, 7, 3, 3)).best() == ConvMethod::gemm);  // four tiles
   for (auto change :
        {+[](Conv2dGeometry& g) { g.kh = 6; }, +[](Conv2dGeometry& g) { g.kw = 9; }, +[](Conv2dGeometry& g) { g.c = 5; },

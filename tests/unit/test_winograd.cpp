@@ -286,13 +286,16 @@ TEST_CASE("Winograd: a NaN in the picture reaches every output that it touches")
 }
 
 TEST_CASE("convolution: the model of costs picks what suits the shape") {
+  using cpu::ConvDirection;
   using cpu::ConvMethod;
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 64, 64, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(8, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 14, 14, 256, 256, 1, 1)).best() == ConvMethod::winograd4);
   CHECK(cpu::conv_costs(geometry(1, 7, 7, 512, 512, 1, 1)).best() == ConvMethod::winograd2);
   CHECK(cpu::conv_costs(strided(8, 56, 56, 128, 128)).best() == ConvMethod::winograd_strided);
-  CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32)).best() == ConvMethod::winograd_strided);
+  CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32)).best() == ConvMethod::gemm);
+  CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32), ConvDirection::data).best() == ConvMethod::winograd_strided);
+  CHECK(cpu::conv_costs(strided(128, 16, 16, 32, 64)).best() == ConvMethod::winograd_strided);
   CHECK(cpu::conv_costs(strided(1, 14, 14, 512, 512)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(1, 3, 3, 512, 512, 1, 1)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(8, 56, 56, 24, 64, 1, 1)).best() ==

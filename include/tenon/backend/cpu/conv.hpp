@@ -18,6 +18,9 @@ namespace tenon::cpu {
 
 enum class ConvMethod { gemm, winograd2, winograd4, winograd_strided, winograd_phases, lanes, depthwise };
 
+// Which of a convolution's three products: y, or the gradient of x or of w.
+enum class ConvDirection { forward, data, weights };
+
 inline const char* name(ConvMethod m) {
   switch (m) {
     case ConvMethod::gemm:
@@ -58,12 +61,14 @@ class ConvCosts {
 namespace detail {
 
 template <class Isa>
-ConvCosts conv_costs(const Conv2dGeometry& g, bool kept) {
-  // In a millisecond: products; bytes that Winograd's transforms read and write; bytes of the caches; of main memory.
-  constexpr double multiply_adds = 1e8, moved = 7e7, cached = 5e7, far = 2e7;
+ConvCosts conv_costs(const Conv2dGeometry& g, ConvDirection direction, bool kept) {
+  // In a millisecond: products; bytes of the caches; of main memory; and below, bytes that Winograd's transforms read
+  // and write, with a stride more slowly.
+  constexpr double multiply_adds = 1e8, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&]<class F>(F, const Conv2dGeometry& of) {
     const double c = static_cast<double>(of.c), o = static_cast<double>(of.o);
+    const double moved = of.stride_h == 1 ? 7e7 : 4.7e7;
     constexpr Index rows = Isa::rows;
     const Index block = winograd_block_tiles<F>(of);
     const auto tiles = winograd_tiles<F, rows>(of.n, of.oh, of.ow, block);
@@ -80,8 +85,11 @@ ConvCosts conv_costs(const Conv2dGeometry& g, bool kept) {
   const double blocks = static_cast<double>((g.n + 15) / 16 * 16) / static_cast<double>(g.n);
   const double packing = kept ? 0 : static_cast<double>(g.o * g.taps()) * 8 / cached;
   ConvCosts costs;
+  // With a stride the gradient of the data is made in parts, of few terms each, whose values go to their places.
+  const bool parts = direction == ConvDirection::data && (g.stride_h > 1 || g.stride_w > 1) && !g.pointwise();
+  const double spread = parts ? static_cast<double>(g.n * g.h * g.w * g.c) * 16 / cached : 0;
   costs[ConvMethod::gemm] =
-      products * filled / multiply_adds + packing + (g.pointwise() ? 0 : patches * 4 / cached);
+      products * filled / multiply_adds + packing + spread + (g.pointwise() ? 0 : patches * 4 / cached);
   if (winograd_fits<Winograd2>(g)) costs[ConvMethod::winograd2] = winograd(Winograd2{}, g);
   if (winograd_fits<Winograd4>(g)) costs[ConvMethod::winograd4] = winograd(Winograd4{}, g);
   if (winograd_fits<WinogradStrided4>(g)) costs[ConvMethod::winograd_strided] = winograd(WinogradStrided4{}, g);
@@ -100,9 +108,10 @@ ConvCosts conv_costs(const Conv2dGeometry& g, bool kept) {
 
 // On this processor. `kept` says that the weights need no preparation, only to be read from memory, which goes on while
 // others are used.
-inline ConvCosts conv_costs(const Conv2dGeometry& g, bool kept = false) {
+inline ConvCosts conv_costs(const Conv2dGeometry& g, ConvDirection direction = ConvDirection::forward,
+                            bool kept = false) {
   ConvCosts costs;
-  with_best_isa([&](auto isa) { costs = detail::conv_costs<decltype(isa)>(g, kept); });
+  with_best_isa([&](auto isa) { costs = detail::conv_costs<decltype(isa)>(g, direction, kept); });
   return costs;
 }
 
@@ -117,8 +126,8 @@ inline std::optional<Conv2dGeometry> mergeable_groups(const Conv2dGeometry& g) {
 
 // Calls use(isa, method). Winograd's rounding error is for float to bear, not for double.
 template <class T, class Use>
-void with_conv_method(const Conv2dGeometry& g, bool kept, const Use& use) {
-  ConvCosts costs = cpu::conv_costs(g, kept);
+void with_conv_method(const Conv2dGeometry& g, ConvDirection direction, bool kept, const Use& use) {
+  ConvCosts costs = cpu::conv_costs(g, direction, kept);
   if constexpr (!std::same_as<T, float>) {
     for (const auto m :
          {ConvMethod::winograd2, ConvMethod::winograd4, ConvMethod::winograd_strided, ConvMethod::winograd_phases})
@@ -150,7 +159,7 @@ void conv2d_forward(const Conv2dGeometry& g, const T* x, std::type_identity_t<Co
     merge_group_weights(g, *merged, w.data, weights.data());
     return conv2d_forward<T>(*merged, x, weights.data(), finish, y);
   }
-  detail::with_conv_method<T>(g, w.forms != nullptr, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, ConvDirection::forward, w.forms != nullptr, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     const auto winograd = [&]<class F>(F) { winograd_forward<T, Isa, F>(g, x, w, finish, y); };
     if (detail::with_winograd<T>(method, winograd)) return;
@@ -178,7 +187,7 @@ void conv2d_backward_data(const Conv2dGeometry& g, const T* dy, const T* w, bool
     merge_group_weights(g, *merged, w, weights.data());
     return conv2d_backward_data<T>(*merged, dy, weights.data(), add, dx);
   }
-  detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, ConvDirection::data, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     const auto winograd = [&]<class F>(F) {
       winograd_backward_data<T, Isa, F>(g, dy, w, Epilogue<T>{.residual = add ? dx : nullptr, .row = g.c}, dx);
@@ -207,7 +216,7 @@ void conv2d_backward_weights(const Conv2dGeometry& g, const T* x, const T* dy, T
     conv2d_backward_weights<T>(*merged, x, dy, weights.data());
     return split_group_weights(g, *merged, weights.data(), dw);
   }
-  detail::with_conv_method<T>(g, false, [&](auto isa, ConvMethod method) {
+  detail::with_conv_method<T>(g, ConvDirection::weights, false, [&](auto isa, ConvMethod method) {
     using Isa = decltype(isa);
     const auto winograd = [&]<class F>(F) { winograd_backward_weights<T, Isa, F>(g, x, dy, dw); };
     if (detail::with_winograd<T>(method, winograd)) return;

@@ -47,34 +47,29 @@ inline bool by_lines(Index taps, Index o) { return taps * o <= 8192; }
 template <class T, class Isa, class Finish>
 void multiply_windows(const PatchLines<T>& windows, const std::vector<Index>& taps, const GemmBlocks& blocks,
                       const T* w, T* y, Index stride, const Finish& finish) {
-  const MatrixColumns<T, Isa> weights{w, blocks.n, false};
-  if constexpr (Isa::bytes == 64) {
-    using Neighbours = Tile<16, 1>;
-    if (blocks.n <= lanes_of<T, Isa> && windows.width() % Neighbours::rows == 0) {
-      const NeighbourRows<T> rows{windows, taps.data()};
-      return BlockedProduct<T, Isa, Neighbours, NeighbourRows<T>, MatrixColumns<T, Isa>, Finish>{
-          blocks, rows, weights, y, stride, finish}();
-    }
-  } else {
-    constexpr int rows = 4, vectors = 2;
-    constexpr Index columns = vectors * lanes_of<T, Isa>;
-    const Index wide = windows.width();
-    if (blocks.n % columns == 0 && wide % rows == 0) {
-      const auto runs = runs_of(taps.data(), 0, blocks.k);
-      const TileStep next{.a = rows * windows.step(), .c = rows * stride, .i = rows};
-      for (Index i = 0; i < blocks.m; i += wide) {
-        const NeighboursApart<T> left{windows.data() + windows.line(i / wide), windows.step(), runs.data()};
-        for (Index j = 0; j < blocks.n; j += columns) {
-          run_tiles<T, Isa, rows, vectors>(wide / rows, next, blocks.k, left, w + j, blocks.n, Store::plain,
-                                           y + i * stride + j, stride, &finish, i, j);
-        }
+  const Index wide = windows.width();
+  const auto by_neighbours = [&]<int Rows, int Vectors>(Tile<Rows, Vectors>) {
+    constexpr Index columns = Vectors * lanes_of<T, Isa>;
+    if (blocks.n % columns != 0 || wide % Rows != 0) return false;
+    const auto runs = runs_of(taps.data(), 0, blocks.k);
+    const TileStep next{.a = Rows * windows.step(), .c = Rows * stride, .i = Rows};
+    for (Index i = 0; i < blocks.m; i += wide) {
+      const NeighboursApart<T> left{windows.data() + windows.line(i / wide), windows.step(), runs.data()};
+      for (Index j = 0; j < blocks.n; j += columns) {
+        run_tiles<T, Isa, Rows, Vectors>(wide / Rows, next, blocks.k, left, w + j, blocks.n, Store::plain,
+                                         y + i * stride + j, stride, &finish, i, j);
       }
-      return;
     }
+    return true;
+  };
+  if constexpr (Isa::bytes == 64) {
+    if (by_neighbours(Tile<8, 2>()) || by_neighbours(Tile<16, 1>())) return;
+  } else {
+    if (by_neighbours(Tile<4, 2>())) return;
   }
   const auto begins = windows.windows(rows_in_table - 1);
-  gemm_blocked<T, Isa>(blocks, WindowRows<T>{windows.data(), begins.data(), taps.data()}, weights, y, stride,
-                       finish);
+  gemm_blocked<T, Isa>(blocks, WindowRows<T>{windows.data(), begins.data(), taps.data()},
+                       MatrixColumns<T, Isa>{w, blocks.n, false}, y, stride, finish);
 }
 
 // y (positions,o) = finish(patches·w), w (taps,o), over `lines` lines of the grid; a row of y is `stride`
@@ -116,7 +111,16 @@ void turned_weights(const Patches<T>& patches, Index first, Index end, const T* 
                                          .transposed = false,
                                          .after = (end - line - count) * patches.grid_w};
     const auto later = windows.pixels(line + count, std::min(some, end - line - count));
-    gemm_blocked<T, Isa>(blocks, TapRows<T>{windows, taps.data(), later}, gradient, out, o);
+    const TapRows<T> rows{windows, taps.data(), later};
+    const auto by_neighbours = [&]<class Tile>(Tile) {
+      if (o != Tile::vectors * lanes_of<T, Isa> || layout.side_by_side() % Tile::rows != 0) return false;
+      gemm_blocked<T, Isa>(blocks, NeighbourTaps<T, Tile>{rows}, gradient, out, o);
+      return true;
+    };
+    if constexpr (Isa::bytes == 64) {
+      if (by_neighbours(Tile<9, 1>()) || by_neighbours(Tile<8, 1>()) || by_neighbours(Tile<12, 2>())) continue;
+    }
+    gemm_blocked<T, Isa>(blocks, rows, gradient, out, o);
   }
 }
 

@@ -189,8 +189,8 @@ struct BlockedProduct {
   };
 
   // Strips [begin, end) of C, of `rows` rows each, times all panels. Either a strip stays in the first-level
-  // cache while the panels come by, or a panel does, if it fits, strips cost nothing to fetch again and
-  // several come by.
+  // cache while the panels come by, or a panel does, if strips cost nothing to fetch again and several come by: one
+  // that fits, or whose rows lie far apart in B, so that the first strip copies it.
   [[gnu::always_inline]] void multiply(Index begin, Index end, const Block& block) const {
     const Index depth = block.depth, width = block.width;
     const auto reader = a.reader(block.p0, depth);
@@ -205,7 +205,9 @@ struct BlockedProduct {
     if constexpr (copyable) {
       if (copies()) return multiply_copies(reader, begin, end, block);
     }
-    if (in_place && end - begin > 3 && depth * columns * static_cast<Index>(sizeof(T)) <= 32768) {
+    const bool fits = depth * columns * static_cast<Index>(sizeof(T)) <= 32768,
+               far = !scattered && !block.packed && panel(block, 0).step > 2 * columns;
+    if (in_place && end - begin > 3 && (fits || far)) {
       Ahead<T> next = ahead(reader, block, {begin, end}, {begin, end});
       Scratch<T> copy(columns * depth);
       for (Index j = 0; j < width; j += columns) {
@@ -476,7 +478,7 @@ struct BlockedProduct {
 // line of its own; where there is Rows::in_place, strips are read where they lie, all the same how often. Where there
 // is Rows::copies, strips may be copied if B has a.fewest_columns(): scattered ones some together by copy<rows>(first,
 // count, out, apart), others one by one by copy<rows>(first, count, out) as RowsInEights, whose next rows are
-// rows_at(first). Rows::tile_rows are those of the tile if they are given, Rows::widest the columns of a block. Where
+// rows_at(first). Rows::tile is the tile if it is given, Rows::widest the columns of a block. Where
 // there is a.later, it is read after all of A.
 //
 // b(range, tile, out, stride) packs panels of `tile` columns, a std::integral_constant, `stride` apart, as

@@ -12,6 +12,7 @@ template <class T, class Isa>
 class MatrixRowsInEights {
  public:
   static constexpr int tile_rows = 3;
+  using tile = detail::Tile<tile_rows, 4>;
   static constexpr bool in_place = true;
   // B's next block is asked for: with A and a part of C, two of them fit into the second-level cache.
   static constexpr Index widest = 64;

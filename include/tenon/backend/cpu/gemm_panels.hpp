@@ -57,12 +57,15 @@ struct Panels {
 
 // Calls use(tile) with the register tile for m rows, n columns and k terms. With the registers for a row of B it fills
 // the register file, and B is read the less often the more rows there are. Up to one register of columns a taller tile
-// wastes none. Rows::most_rows is how tall it may be where each row needs a register for its address. Three rows, with
-// registers for their values, take the fewest instructions, as long as a panel stays in the first-level cache; of few
-// rows those that a last strip lacks are too many. A matrix that is one panel of theirs needs no packing.
+// wastes none. Rows::most_rows is how tall it may be where each row needs a register for its address; Rows::tile is the
+// tile if it is given. Three rows, with registers for their values, take the fewest instructions, as long as a panel
+// stays in the first-level cache; of few rows those that a last strip lacks are too many. A matrix that is one panel of
+// theirs needs no packing.
 template <class T, class Isa, class Rows, class Use>
 void with_gemm_tile([[maybe_unused]] Index m, Index n, [[maybe_unused]] Index k, const Use& use) {
-  if constexpr (Isa::bytes == 64) {
+  if constexpr (requires { typename Rows::tile; }) {
+    use(typename Rows::tile());
+  } else if constexpr (Isa::bytes == 64) {
     constexpr Index lanes = lanes_of<T, Isa>;
     if constexpr (requires { Rows::most_rows; }) {
       if (n <= lanes) return use(Tile<Rows::most_rows, 1>());
@@ -72,7 +75,6 @@ void with_gemm_tile([[maybe_unused]] Index m, Index n, [[maybe_unused]] Index k,
     }
     use(Tile<6, 4>());
   } else {
-    if constexpr (requires { Rows::tile_rows; }) return use(Tile<Rows::tile_rows, 4>());
     if constexpr (std::is_same_v<Isa, Avx2> && !requires { Rows::scattered; }) {
       if (m >= 48 && n > 2 * lanes_of<T, Isa> && k <= 256) return use(Tile<3, 4>());
     }

@@ -122,6 +122,8 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
         for (int r = 0; r < Rows; ++r) {
           if constexpr (Vectors == 2 && Count > 1 && in_one_piece<T, Isa>) {
             multiply_value<T, Isa>(value_of(r, u), row, sum[r][0], sum[r][1]);
+          } else if constexpr (Vectors == 1 && repeats_values<T, Isa>) {
+            multiply_repeated<T, Isa>(value_of(r, u), row[0], sum[r][0]);
           } else {
             const V value = *value_of(r, u) - V{};
 #pragma GCC unroll 4

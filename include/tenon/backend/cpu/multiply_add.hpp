@@ -70,4 +70,25 @@ template <class T, class Isa>
   }
 }
 
+// Whether multiplication repeats a value as it reads it. By itself that is an instruction more, which takes a place
+// among the multiplications: with one register of columns one in four, on processors that start one a clock.
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+template <class T, class Isa>
+inline constexpr bool repeats_values = std::is_same_v<Isa, Avx512>;
+#else
+template <class T, class Isa>
+inline constexpr bool repeats_values = false;
+#endif
+
+// s += *p·row, where that is one instruction.
+template <class T, class Isa>
+[[gnu::always_inline]] inline void multiply_repeated(const T* p, const Vec<T, Isa>& row, Vec<T, Isa>& s) {
+  static_assert(repeats_values<T, Isa>);
+  if constexpr (sizeof(T) == 4) {
+    asm("vfmadd231ps %[at]%{1to16%}, %[row], %[s]" : [s] "+v"(s) : [at] "m"(*p), [row] "v"(row));
+  } else {
+    asm("vfmadd231pd %[at]%{1to8%}, %[row], %[s]" : [s] "+v"(s) : [at] "m"(*p), [row] "v"(row));
+  }
+}
+
 }  // namespace tenon::cpu

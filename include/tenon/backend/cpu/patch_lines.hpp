@@ -35,6 +35,13 @@ struct PatchLayout {
   // From one window of a line to the next.
   Index step() const { return p.stride_w * pixel; }
 
+  // Values of a window that lie side by side: a line of its taps, or those of one pixel.
+  Index side_by_side() const {
+    const Index taps_x = static_cast<Index>(p.offset_x.size());
+    const bool dense = pixel == p.group_c && p.offset_x.back() - p.offset_x.front() + 1 == taps_x;
+    return dense ? taps_x * p.group_c : p.group_c;
+  }
+
   // Where a window's values are, relative to its first one; `more` times the last one comes after them.
   std::vector<Index> taps(Index more) const {
     std::vector<Index> found;
@@ -176,25 +183,6 @@ struct WindowRows {
   Reader reader(Index start, Index depth) const { return {*this, start, depth}; }
 };
 
-// The same where every strip of a tile's rows lies on one line.
-template <class T>
-struct NeighbourRows {
-  const PatchLines<T>& lines;
-  const Index* taps;  // PatchLines::taps
-
-  struct Reader {
-    const PatchLines<T>& lines;
-    const Index* taps;
-
-    template <int>
-    TermsInTable<T> strip(Index first, Index, bool, T*) const {
-      return {lines.data() + lines.line(first / lines.width()) + first % lines.width() * lines.step(), taps,
-              lines.step()};
-    }
-  };
-  Reader reader(Index start, Index) const { return {lines, taps + start}; }
-};
-
 // Neighbours on one line as they lie, a step apart.
 template <class T>
 struct NeighboursApart {
@@ -226,6 +214,7 @@ struct TapRows {
    public:
     Reader(const TapRows& rows, Index start, Index depth) : rows_(rows) {
       const Index wide = rows.lines.width();
+      runs_.reserve(static_cast<std::size_t>(depth / wide + 2));
       for (Index at = start; at < start + depth;) {
         const Index x = at % wide, length = std::min(wide - x, start + depth - at);
         runs_.push_back({rows.lines.line(at / wide) + x * rows.lines.step(), length});
@@ -237,6 +226,9 @@ struct TapRows {
     RowsInTable<T> strip(Index first, Index, bool, T*) const {
       return {rows_.lines.data(), runs_.data(), rows_.taps + first, rows_.lines.step()};
     }
+    TapsTogether<T> neighbours(Index first) const {
+      return {rows_.lines.data() + rows_.taps[first], runs_.data(), rows_.lines.step()};
+    }
     Index runs() const { return static_cast<Index>(runs_.size()); }
 
    private:
@@ -244,6 +236,20 @@ struct TapRows {
     std::vector<RowRun> runs_;
   };
   Reader reader(Index start, Index depth) const { return {*this, start, depth}; }
+};
+
+// The same where the taps of each strip of the tile lie side by side: they share an address.
+template <class T, class Tile>
+struct NeighbourTaps : TapRows<T> {
+  using tile = Tile;
+
+  struct Reader : TapRows<T>::Reader {
+    template <int Rows>
+    TapsTogether<T> strip(Index first, Index, bool, T*) const {
+      return this->neighbours(first);
+    }
+  };
+  Reader reader(Index start, Index depth) const { return {{*this, start, depth}}; }
 };
 
 }  // namespace tenon::cpu

@@ -204,19 +204,20 @@ struct RowsInTable {
   void asked() {}
 };
 
-// Windows `stride` apart, with a table of where their terms are: fewer addresses than rows.
+// Taps side by side under a line of windows, which are the terms, `step` apart: runs are such lines.
 template <class T>
-struct TermsInTable {
+struct TapsTogether {
   const T* data;
-  const Index* term;
-  Index stride;
+  const RowRun* runs;
+  Index step;
 
-  static constexpr Index length(Index) { return gemm_depth; }
-  const T* from(Index, Index) const { return data; }
-  Index of(Index i, Index p) const { return i * stride + term[p]; }
+  static constexpr bool together = true;
+  static constexpr int at_once = 4;
+  Index length(Index r) const { return runs[r].length; }
+  const T* from(Index r, Index) const { return data + runs[r].offset; }
+  Index of(Index i, Index p) const { return i + p * step; }
   template <int>
   void ask(Index, Index) const {}
-  void asked() {}
 };
 
 }  // namespace tenon::cpu

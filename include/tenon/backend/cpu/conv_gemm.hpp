@@ -274,7 +274,7 @@ void conv2d_backward_weights_gemm(const Conv2dGeometry& g, const T* x, const T* 
   const Index at_most = std::clamp<Index>((Index{1} << 22) / size, 1, std::clamp<Index>(lines, 1, 16));
   const Index pieces = fixed_pieces(lines * g.ow, 1024, at_most);
   const bool copied = Isa::bytes < 64 && std::min(og, taps) <= 96 && std::max(og, taps) <= detail::columns_of_block;
-  constexpr Index repaid = Isa::bytes < 64 ? 3 : 16;  // positions for each of the fewer channels, by 1×1 windows
+  constexpr Index repaid = 3;  // positions for each of the fewer channels, by 1×1 windows
   const bool turned = g.pointwise() ? (copied ? taps < og : taps > og) && lines * g.ow >= repaid * std::min(og, taps)
                                     : g.kh * g.kw > 1 && lines * g.ow >= 2 * og;
   Scratch<T> partial(pieces * size);

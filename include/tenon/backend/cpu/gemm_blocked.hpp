@@ -158,7 +158,7 @@ struct BlockedProduct {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
       if (g.n <= columns && b.stride == g.n) return true;
       const bool far = b.stride > 16 * columns || rows_lie();
-      return far && columns <= line ? g.m <= 128 : g.m <= 400;
+      return far && (columns <= line || scattered) ? g.m <= 128 : g.m <= 400;
     }
     return false;
   }
@@ -227,7 +227,7 @@ struct BlockedProduct {
       }
     } else {
       Ahead<T> next;
-      if (after() > 0) next = ahead(reader, block, {begin, end}, {begin, end});
+      if (after() > 0 || (scattered && in_place)) next = ahead(reader, block, {begin, end}, {begin, end});
       for (Index strip = begin; strip < end; ++strip) {
         if (rows_of(strip) <= few) {
           const auto left = low_strip_at(strip);
@@ -326,8 +326,8 @@ struct BlockedProduct {
     using Lines = typename Ahead<T>::Rows;
     const Index rest = g.k - block.p0 - block.depth, deeper = std::min(block.depth, rest);  // terms of the next block
     Lines of_a, of_b;
-    if constexpr (scattered && copyable) {
-      if (g.n > widest() || (copies() ? reader.stride > page / 2 : !small())) return {};
+    if constexpr (scattered && in_place) {
+      if (g.n > widest() || (copies() ? reader.stride > page / 2 : !small() && !two_fit(block))) return {};
       const bool more = now.end < all.end;
       const Index begin = more ? now.end : all.begin,
                   end = copies() ? std::min(all.end, begin + strips_copied) : all.end;
@@ -423,7 +423,14 @@ struct BlockedProduct {
   }
 
   // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.
-  bool small() const { return scattered && copyable && !copies() && g.m <= 96; }
+  bool small() const { return scattered && in_place && !copies() && g.m <= 96; }
+
+  // Whether two blocks of terms of A and B, where they lie, fit there beside C: in 1 MB, as processors with wide
+  // registers have.
+  bool two_fit(const Block& block) const {
+    const Index values = 2 * (g.m + block.width) * block.depth + g.m * block.width;
+    return !copyable && !block.packed && values * static_cast<Index>(sizeof(T)) <= 800000;
+  }
 
   // One strip of at most `High` rows times one panel: all of the block's columns from j on that this holds.
   template <int High, class Left>

@@ -59,15 +59,15 @@ struct MatrixRows {
 };
 
 // The same where the matrix is stored transposed: element (i, p) is at data[p·stride + i]. Strips are read where they
-// lie, or copied first: with narrow registers a strip meets many panels of B, and for each of them it would come from
-// the second-level cache again, a line for every term.
+// lie, the next terms asked for, or copied first: with narrow registers a strip meets many panels of B, and for each of
+// them it would come from the second-level cache again, a line for every term.
 template <class T, class Isa>
 struct TransposedRows {
   const T* data;
   Index stride;
 
   static constexpr bool scattered = true;
-  static constexpr bool copies = Isa::bytes < 64, in_place = copies;
+  static constexpr bool copies = Isa::bytes < 64, in_place = true;
   static Index fewest_columns() { return in_one_piece<T, Isa> ? 64 : 128; }
 
   struct Reader {
@@ -81,7 +81,7 @@ struct TransposedRows {
     static Index apart(Index rows) { return rows; }
     template <int Rows>
     [[gnu::always_inline]] RowsTogether<T> strip(Index first, Index count, bool, T* room) const {
-      if (count == Rows) return {data + first, stride, !in_place};
+      if (count == Rows) return {data + first, stride, !copies};
       copy<Rows>(first, count, room, 0);
       return {room, Rows};
     }

@@ -52,9 +52,10 @@ struct BlockedProduct {
     }
     const Pieces cut = pieces();
     const Index strips = (g.m + rows - 1) / rows, units = (strips + together() - 1) / together();
-    parallel_for((g.n + cut.width - 1) / cut.width * cut.parts, [&](Index piece) {
-      const Index part = piece % cut.parts, from = piece / cut.parts * cut.width,
-                  to = std::min(g.n, from + cut.width);
+    parallel_for(cut.across * cut.parts, [&](Index piece) {
+      const Index part = piece / cut.across, across = piece % cut.across;
+      const Index from = Packed::count(g.n) * across / cut.across * columns,
+                  to = std::min(g.n, Packed::count(g.n) * (across + 1) / cut.across * columns);
       const Index begin = part * units / cut.parts * together(),
                   end = std::min(strips, (part + 1) * units / cut.parts * together());
       for (Index j0 = from; j0 < to && begin < end; j0 += widest()) stripe(j0, to, begin, end);
@@ -62,30 +63,30 @@ struct BlockedProduct {
   }
 
  private:
-  // How threads share C: stripes of `width` columns, each in `parts` parts of its rows. In one piece where they share
-  // the strips of each block instead, which they do where nothing has to be copied.
+  // How threads share C: in `across` stripes, each in `parts` parts of its rows. In one piece where they share the
+  // strips of each block instead, which they do where nothing has to be copied.
   struct Pieces {
-    Index width, parts = 1;
+    Index across, parts = 1;
   };
   Pieces pieces() const {
     const Index threads = g.m * g.n * g.k > 300000 ? available_threads() : 1;
     const bool copy = (scattered && copies()) || packs();
-    const auto stripes = [&](Index count) { return (g.n + count * columns - 1) / (count * columns) * columns; };
+    const auto stripes = [&](Index width) { return (g.n + width - 1) / width; };
+    const auto shared = [&](Index count) { return (count + threads - 1) / threads * threads; };
     const auto parts = [&](Index rows_each) { return std::clamp<Index>(rows_each / 1536, 1, 4); };
-    if (threads == 1) return {std::max<Index>(1, g.n)};
-    if (copy && g.n >= threads * widest())
-      return {stripes((g.n + threads * widest() - 1) / (threads * widest()) * threads), parts(g.m)};
+    if (threads == 1) return {1};
+    if (copy && g.n >= threads * widest()) return {shared(stripes(widest())), parts(g.m)};
     if (g.m < 256 * threads && g.n >= 4 * threads * columns)
-      return {std::min(std::max(widest(), columns_of_block), stripes(4 * threads))};
+      return {std::max(4 * threads, shared(stripes(std::max(widest(), columns_of_block))))};
     if (!copy) {  // no thread waits for another's terms
-      const Index width = std::min(g.n, widest()), across = (g.n + width - 1) / width;
-      return {width, std::clamp<Index>(g.m / (2 * strips_copied * rows), 1, std::max(threads, 16 * threads / across))};
+      const Index across = stripes(widest());
+      return {across, std::clamp<Index>(g.m / (2 * strips_copied * rows), 1, std::max(threads, 16 * threads / across))};
     }
     // Each part packs its columns of B: it should have more rows than that costs.
     Index across = 1;
     while (g.m * across < 256 * threads && g.n >= 8 * across * columns) across *= 2;
     const Index down = (threads + across - 1) / across;
-    return {stripes(across), down * parts(g.m / down)};
+    return {across, down * parts(g.m / down)};
   }
 
   // The columns from j0 on, of those before `to`, that fill a block, of the strips [begin, end). Each thread packs what
@@ -120,11 +121,12 @@ struct BlockedProduct {
                   share = threads == 1 && !block ? strips : strips / ((block ? 32 : 4) * threads);
       const Index least =
           strips * work < 200000 ? strips : std::max<Index>(400000 / (work + 1) + 1, std::min(stay, share));
-      // As many for each thread.
-      const Index ranges = std::max<Index>(1, strips / (threads * least)) * threads;
-      const Index grain = std::max(least, (strips + ranges - 1) / ranges);
+      // As many for each thread, of as many strips: those that must go together, or are copied together, in one.
       const Index unit = together() * (copies() ? std::max<Index>(1, strips_copied / together()) : 1);
-      parallel_ranges(strips, (grain + unit - 1) / unit * unit, [&](Index first, Index last) {
+      const Index units = (strips + unit - 1) / unit, each = strips / (threads * least),
+                  ranges = std::min(units, each > 0 ? each * threads : (strips + least - 1) / least);
+      parallel_for(ranges, [&](Index range) {
+        const Index first = units * range / ranges * unit, last = std::min(strips, units * (range + 1) / ranges * unit);
         CompiledFor<Isa>::run([&] {
           multiply(begin + first, begin + last, {j0, width, p0, depth, block, stride, to, into});
           if (into == Store::stream) finish_stream();
@@ -150,15 +152,15 @@ struct BlockedProduct {
 
   bool packs() const { return !columns_ready() && !columns_lie(); }
 
-  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy. A panel of one line
-  // takes little of each row, and if those are far apart its lines share few sets of the caches; so do those of strips
-  // of A that are read where they lie, term by term.
+  // Whether B is read where it lies: as if packed, or where few rows would not repay the copy, which the first strip
+  // makes of a wide panel in passing. A panel of one line takes little of each row, and if those are far apart its
+  // lines share few sets of the caches; so do those of strips of A that are read where they lie, term by term.
   bool columns_lie() const {
     if constexpr (requires { b.row(0); }) {
       if (columns_ready() || !b.row(0) || g.alpha != 1 || g.n % lanes != 0) return false;
       if (g.n <= columns && b.stride == g.n) return true;
       const bool far = b.stride > 16 * columns || rows_lie();
-      return far && (columns <= line || scattered) ? g.m <= 128 : g.m <= 400;
+      return far && (columns <= line || scattered) ? g.m <= 128 : g.m <= (columns >= 4 * line ? 800 : 400);
     }
     return false;
   }
@@ -416,10 +418,10 @@ struct BlockedProduct {
   }
   static constexpr Index strips_copied = 96 / rows;
 
-  // The most columns of a block. For each one strips are copied again.
+  // The most columns of a block. For each one strips are read, or copied, again, and pieces of C are written.
   Index widest() const {
     if constexpr (narrow) return Rows::widest;
-    return !scattered && copies() && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
+    return !scattered && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
   }
 
   // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.

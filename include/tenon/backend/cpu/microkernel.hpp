@@ -116,7 +116,10 @@ template <class T, class Isa, int Rows, int Vectors, class Left, class Finish = 
         for (int v = 0; v < Vectors; ++v) {
           load<T, Isa>(b + v * lanes, row[v]);
           if constexpr (Terms::holds || Count > 1) hold(row[v]);
-          if constexpr (Terms::copies) store<T, Isa>(row[v], copy + v * lanes);
+          if constexpr (Terms::copies) {
+            __builtin_prefetch(b + 8 * step + v * lanes);  // far apart: the processor does not ask by itself
+            store<T, Isa>(row[v], copy + v * lanes);
+          }
         }
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {

@@ -62,7 +62,7 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
                                 .y = y,
                                 .finish = finish,
                                 .tiles = tiles,
-                                .units = most / tiles.tiles_per_unit()};
+                                .units = winograd_units<F, Rows>(tiles, most)};
   if constexpr (requires { finish.moments; }) {
     if (finish.moments) finish.moments->start(convolution.values_of_groups());
   }

@@ -421,7 +421,8 @@ struct BlockedProduct {
   // The most columns of a block. For each one strips are read, or copied, again, and pieces of C are written.
   Index widest() const {
     if constexpr (narrow) return Rows::widest;
-    return !scattered && g.k <= gemm_depth / 2 ? 2 * columns_of_block : columns_of_block;
+    return !scattered && (copies() || Isa::bytes == 64) && g.k <= gemm_depth / 2 ? 2 * columns_of_block
+                                                                                 : columns_of_block;
   }
 
   // Whether A has so few rows, read where they lie, that two blocks of its terms fit into the second-level cache.

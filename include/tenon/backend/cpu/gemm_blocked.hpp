@@ -64,7 +64,8 @@ struct BlockedProduct {
 
  private:
   // How threads share C: in `across` stripes, each in `parts` parts of its rows. In one piece where they share the
-  // strips of each block instead, which they do where nothing has to be copied.
+  // strips of each block instead. Rows of their own are better than columns, whose lines of C are neighbours, unless
+  // there are few, or B would be packed too often.
   struct Pieces {
     Index across, parts = 1;
   };
@@ -75,8 +76,8 @@ struct BlockedProduct {
     const auto shared = [&](Index count) { return (count + threads - 1) / threads * threads; };
     const auto parts = [&](Index rows_each) { return std::clamp<Index>(rows_each / 1536, 1, 4); };
     if (threads == 1) return {1};
-    if (copy && g.n >= threads * widest()) return {shared(stripes(widest())), parts(g.m)};
-    if (g.m < 256 * threads && g.n >= 4 * threads * columns)
+    if (copy && g.n >= threads * widest()) return {shared(stripes(widest())), parts(2 * g.m)};
+    if (g.m < (copy ? 256 : 160) * threads && g.n >= 4 * threads * columns)
       return {std::max(4 * threads, shared(stripes(std::max(widest(), columns_of_block))))};
     if (!copy) {  // no thread waits for another's terms
       const Index across = stripes(widest());

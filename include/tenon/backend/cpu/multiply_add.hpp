@@ -13,12 +13,12 @@ namespace tenon::cpu {
 // Whether there is such a piece. GCC alone accepts the registers of an instruction set that the surrounding program is
 // not compiled for, and in an optimised build only (see hold).
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
-template <class T, class Isa>
-inline constexpr bool in_one_piece = std::is_same_v<Isa, Avx2>;
+inline constexpr bool takes_pieces = true;
 #else
-template <class T, class Isa>
-inline constexpr bool in_one_piece = false;
+inline constexpr bool takes_pieces = false;
 #endif
+template <class T, class Isa>
+inline constexpr bool in_one_piece = takes_pieces&& std::is_same_v<Isa, Avx2>;
 
 // s += values·row for each of three rows, whose values are repeated in registers; row, at p, is left in a register.
 template <class T, class Isa>
@@ -72,13 +72,8 @@ template <class T, class Isa>
 
 // Whether multiplication repeats a value as it reads it. By itself that is an instruction more, which takes a place
 // among the multiplications: with one register of columns one in four, on processors that start one a clock.
-#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
 template <class T, class Isa>
-inline constexpr bool repeats_values = std::is_same_v<Isa, Avx512>;
-#else
-template <class T, class Isa>
-inline constexpr bool repeats_values = false;
-#endif
+inline constexpr bool repeats_values = takes_pieces&& std::is_same_v<Isa, Avx512>;
 
 // s += *p·row, where that is one instruction.
 template <class T, class Isa>

@@ -27,14 +27,15 @@ struct Strips {
   Index c, wide, total, block;       // `block` strips make one piece of work, or of a sum
   bool grouped;
 
-  // Sums keep few partial results close to the processor, in short strips; other passes want long loops, and
-  // from some size on, when main memory is what they wait for, to walk straight on, one strip after the
-  // other.
+  // Sums keep few partial results close to the processor, in short strips; other passes want long loops. Four strips
+  // side by side read a channel's values once, but four places in a page are no line that the processor's prefetching
+  // follows. So they go together only within the second-level cache, or where a strip is a page or more, whose
+  // channels' values take the room of strips in the first-level cache, until main memory is all that counts.
   Strips(Index rows, Index channels, bool sums) : c(channels), wide(channels), total(rows * channels) {
     if (c < 256) wide *= 16 / std::gcd(c, Index{16});
     while (wide < (sums ? 32 : 128)) wide *= 2;
     block = std::max<Index>(8, (sums ? 16384 : 32768) / (wide * group)) * group;
-    grouped = (sums && wide <= 64) || total < Index{3} << 19;  // 6 MB of float
+    grouped = (sums && wide <= 64) || total < (wide < 1024 ? Index{1} << 18 : Index{1} << 22);  // 1 and 16 MB of float
   }
   Index count() const { return (total + wide - 1) / wide; }
   Index blocks() const { return (count() + block - 1) / block; }

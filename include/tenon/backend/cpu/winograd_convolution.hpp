@@ -144,7 +144,7 @@ struct WinogradConvolution {
       const PictureWindow<T, Isa, F::inputs> window(place.picture, F::input_of(place.y) - pad_h,
                                                     F::input_of(place.x) - pad_w, h, w, in);
       for (Index c = 0; c < in; c += lanes) {
-        window.template ask_below<false>(x + c, F::input_of(F::outputs));
+        window.template ask_below<F::input_of(F::outputs)>(x + c);
         T* to = panel + c / row_runs * row_runs * Rows + i * row_runs + c % row_runs;
         transform_tile<T, Isa, F, Whole>(window, kind, x + c, to, stride, [](auto count, const V* a, V* b) {
           F::template input<count()>(a, b);
@@ -162,7 +162,7 @@ struct WinogradConvolution {
       const T* from = m + (group * Rows + i) * width;
       for (Index o = 0; o < channels; o += lanes) {
         V values[F::outputs * F::outputs];
-        window.template ask_below<true>(y + first_out + o, F::outputs);
+        window.template ask_below<F::outputs>(y + first_out + o);
         transform_back<T, Isa, F, Whole>(
             kind, from + o, stride, [](auto count, const V* a, V* b) { F::template output<count()>(a, b); }, values);
         V more[F::outputs * F::outputs];

@@ -99,13 +99,13 @@ struct Winograd4 : WinogradTile<4> {
       v[5] = d[4] - d[2] - 2.0f * a;
       return;
     }
-    const V a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
-    v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+    const V a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = d[3] - d[1];
+    v[0] = 4.0f * d[0] + (d[4] - 5.0f * d[2]);
     v[1] = a + b;
     v[2] = a - b;
-    v[3] = c + e;
-    v[4] = c - e;
-    v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+    v[3] = c + 2.0f * e;
+    v[4] = c - 2.0f * e;
+    v[5] = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
   }
   template <int Count = steps, class V>
   [[gnu::always_inline]] static void output(const V* m, V* y) {

@@ -127,10 +127,9 @@ class WinogradWeightGradient {
   // A register of channels of dU to its taps of dw.
   [[gnu::always_inline]] void gather(const T* from, bool add, T* dw) const {
     V g[taps];
+    const Apart<T> rows(F::filters * together * columns);
     apply_both_ways<F::filters, F::taps, V>(
-        [&](int s, V* column) {
-          load_apart<T, Isa, F::filters>(from + s * together * columns, F::filters * together * columns, column);
-        },
+        [&](int s, V* column) { load_apart<T, Isa, F::filters>(from + s * together * columns, rows, column); },
         [](const V* a, V* b) { F::gather(a, b); },
         [&](int r, const V* row) {
           for (int s = 0; s < F::taps; ++s) g[r * F::taps + s] = row[s];
@@ -151,7 +150,7 @@ class WinogradWeightGradient {
       const PictureWindow<T, Isa, F::inputs> in(place.picture, F::input_of(place.y) - g_.pad_h,
                                                 F::input_of(place.x) - g_.pad_w, g_.h, g_.w, g_.c);
       for (Index c = 0; c < g_.c; c += lanes) {
-        in.template ask_below<false>(x_ + c, F::input_of(F::outputs));
+        in.template ask_below<F::input_of(F::outputs)>(x_ + c);
         T* to = terms.x.data() + (c / columns * depth + t) * columns + c % columns;
         transform_tile<T, Isa, F, Whole>(in, kind, x_ + c, to, stride_x, [](auto count, const V* a, V* b) {
           F::template input<count()>(a, b);
@@ -159,7 +158,7 @@ class WinogradWeightGradient {
       }
       const PictureWindow<T, Isa, F::outputs> out(place.picture, place.y, place.x, g_.oh, g_.ow, g_.o);
       for (Index o = 0; o < g_.o; o += lanes) {
-        out.template ask_below<false>(dy_ + o, F::outputs);
+        out.template ask_below<F::outputs>(dy_ + o);
         T* to = terms.y.data() + (o / row_runs * depth + t) * row_runs + o % row_runs;
         transform_tile<T, Isa, F, Whole>(out, kind, dy_ + o, to, stride_y, [](auto count, const V* a, V* b) {
           F::template spread<count()>(a, b);

@@ -9,19 +9,44 @@
 
 namespace tenon::cpu {
 
-// Registers that are `step` values apart in memory. The first address is hidden from the compiler: it would
-// rather work out all the addresses of a square beforehand, for which there are not enough registers.
+// Places in memory, `step` values from one to the next. An address of x86 adds a register to another once, twice, four
+// or eight times: with the odd multiples of the step in registers, no place takes an instruction of its own. They are
+// hidden from the compiler, which would rather add up step by step, or work out all addresses of a square beforehand.
+template <class T>
+class Apart {
+ public:
+  explicit Apart(Index step)
+      : one_(step * static_cast<Index>(sizeof(T))), three_(3 * one_), five_(5 * one_), seven_(7 * one_) {
+    asm("" : "+r"(one_), "+r"(three_), "+r"(five_), "+r"(seven_));
+  }
+
+  // Number i from p on, 0 ≤ i ≤ 8.
+  const T* of(const T* p, int i) const {
+    return reinterpret_cast<const T*>(reinterpret_cast<const char*>(p) + bytes(i));
+  }
+  T* of(T* p, int i) const { return const_cast<T*>(of(static_cast<const T*>(p), i)); }
+
+ private:
+  Index bytes(int i) const {
+    if (i % 2 == 0) return i == 0 ? 0 : 2 * bytes(i / 2);
+    return i == 1 ? one_ : i == 3 ? three_ : i == 5 ? five_ : seven_;
+  }
+
+  Index one_, three_, five_, seven_;
+};
+
+// As many registers from such places, or to them.
 template <class T, class Isa, int Count>
-[[gnu::always_inline]] inline void load_apart(const T* from, Index step, Vec<T, Isa>* values) {
+[[gnu::always_inline]] inline void load_apart(const T* from, const Apart<T>& places, Vec<T, Isa>* values) {
   asm("" : "+r"(from));
 #pragma GCC unroll 9
-  for (int i = 0; i < Count; ++i) load<T, Isa>(from + i * step, values[i]);
+  for (int i = 0; i < Count; ++i) load<T, Isa>(places.of(from, i), values[i]);
 }
 template <class T, class Isa, int Count>
-[[gnu::always_inline]] inline void store_apart(const Vec<T, Isa>* values, T* to, Index step) {
+[[gnu::always_inline]] inline void store_apart(const Vec<T, Isa>* values, T* to, const Apart<T>& places) {
   asm("" : "+r"(to));
 #pragma GCC unroll 9
-  for (int i = 0; i < Count; ++i) store<T, Isa>(values[i], to + i * step);
+  for (int i = 0; i < Count; ++i) store<T, Isa>(values[i], places.of(to, i));
 }
 
 // Reads or writes a square window of a picture batch, one register of channels a pixel; outside it is zero.
@@ -30,6 +55,7 @@ struct PictureWindow {
   Index y, x;                      // of the window's first pixel, may lie outside
   Index top, bottom, left, right;  // the part that lies inside, within the window
   Index row, pixel;                // values from one to the next
+  Apart<T> down, across;           // rows, and pixels
   Index start;                     // of the window's first pixel in the batch
 
   PictureWindow(Index picture, Index first_y, Index first_x, Index h, Index w, Index c)
@@ -41,6 +67,8 @@ struct PictureWindow {
         right(std::min<Index>(Size, w - x)),
         row(w * c),
         pixel(c),
+        down(row),
+        across(pixel),
         start(((picture * h + y) * w + x) * c) {}
   bool whole() const { return top == 0 && left == 0 && bottom == Size && right == Size; }
 
@@ -65,16 +93,17 @@ struct PictureWindow {
   [[gnu::always_inline]] void transform(const T* data, const Line& line, const Write& write) const {
     using V = Vec<T, Isa>;
     const T* from = data + start;
-    Index down = row, across = pixel;
+    Apart<T> rows = down;
+    Index next = pixel;
     alignas(V) T copy[Size * Size * lanes_of<T, Isa>];
     if (!whole()) {
       copy_padded(from, copy);
       from = copy;
-      down = Size * lanes_of<T, Isa>;
-      across = lanes_of<T, Isa>;
+      rows = Apart<T>(Size * lanes_of<T, Isa>);
+      next = lanes_of<T, Isa>;
     }
-    apply_both_ways<Size, To, V>(
-        [&](int s, V* column) { load_apart<T, Isa, Size>(from + s * across, down, column); }, line, write);
+    apply_both_ways<Size, To, V>([&](int s, V* column) { load_apart<T, Isa, Size>(from + s * next, rows, column); },
+                                 line, write);
   }
   [[gnu::always_inline]] void copy_padded(const T* from, T* to) const {
     for (Index r = 0; r < Size; ++r) {
@@ -85,13 +114,17 @@ struct PictureWindow {
       }
     }
   }
-  // Asks for the first `count`² pixels below this window, which the windows of the next row will want. The
-  // processor's prefetchers do not see such a pattern: without this, memory decides the speed.
-  template <bool Write>
-  [[gnu::always_inline]] void ask_below(const T* data, int count) const {
+  // Asks the second-level cache for the first `Count`² pixels below this window, which the windows of the next row will
+  // want: the first one would lose them before. The processor's prefetchers do not see such a pattern: without this,
+  // memory decides the speed.
+  template <int Count>
+  [[gnu::always_inline]] void ask_below(const T* data) const {
     const T* first = data + start + Size * row;
-    for (int r = 0; r < count; ++r) {
-      for (int s = 0; s < count; ++s) __builtin_prefetch(first + r * row + s * pixel, Write, 3);
+#pragma GCC unroll 8
+    for (int r = 0; r < Count; ++r, first += row) {
+      asm("" : "+r"(first));
+#pragma GCC unroll 8
+      for (int s = 0; s < Count; ++s) __builtin_prefetch(across.of(first, s), 0, 2);
     }
   }
   // use(value) for those that lie inside.
@@ -113,7 +146,7 @@ struct PictureWindow {
 #pragma GCC unroll 9
     for (int r = 0; r < Size; ++r) {
       if (all) {
-        store_apart<T, Isa, Size>(values + r * Size, first + r * row, pixel);
+        store_apart<T, Isa, Size>(values + r * Size, first + r * row, across);
         continue;
       }
       if (r < top || r >= bottom) continue;
@@ -146,8 +179,9 @@ template <class T, class Isa, class F, bool Whole, int Size, class Line>
                                                   T* to, Index stride, const Line& line) {
   using V = Vec<T, Isa>;
   if constexpr (Whole) {
+    const Apart<T> positions(stride);
     window.template transform<F::points>(data, whole_line<F, V>(line), [&](int r, const V* row) {
-      store_apart<T, Isa, F::points>(row, to + r * F::points * stride, stride);
+      store_apart<T, Isa, F::points>(row, to + r * F::points * stride, positions);
     });
   } else {
     constexpr int lanes = lanes_of<T, Isa>;
@@ -168,8 +202,9 @@ template <class T, class Isa, class F, bool Whole, class Line>
                                                   Index stride, const Line& line, Vec<T, Isa>* values) {
   using V = Vec<T, Isa>;
   if constexpr (Whole) {
+    const Apart<T> rows(F::points * stride);
     apply_both_ways<F::points, F::outputs, V>(
-        [&](int s, V* column) { load_apart<T, Isa, F::points>(from + s * stride, F::points * stride, column); },
+        [&](int s, V* column) { load_apart<T, Isa, F::points>(from + s * stride, rows, column); },
         whole_line<F, V>(line),
         [&](int r, const V* row) {
 #pragma GCC unroll 8

@@ -84,7 +84,13 @@ void winograd_convolve(const Conv2dGeometry& g, const T* x, ConvWeights<T> w, bo
   const std::shared_ptr<const Weights> weights = kept ? kept : all();
   const auto block = [&](Index b) {
     typename Convolution::Inputs v(convolution, b);
-    convolution.outputs(v, *weights, 0, weights->panels(), false);
+    // What the products write is to stay in the second-level cache until it is transformed: some panels at a time.
+    constexpr Index kept_bytes = 600000;
+    const Index panels = weights->panels(),
+                each = F::points * F::points * v.block.groups() * Rows * Weights::columns * Index{sizeof(T)},
+                parts = std::min(panels, (panels * each + kept_bytes - 1) / kept_bytes);
+    for (Index part = 0; part < parts; ++part)
+      convolution.outputs(v, *weights, panels * part / parts, panels * (part + 1) / parts, false);
   };
   if (blocks >= 2 * available_threads()) return parallel_for(blocks, block);
   for (Index b = 0; b < blocks; ++b) block(b);

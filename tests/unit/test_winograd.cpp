@@ -295,6 +295,7 @@ TEST_CASE("convolution: the model of costs picks what suits the shape") {
   CHECK(cpu::conv_costs(strided(8, 56, 56, 128, 128)).best() == ConvMethod::winograd_strided);
   CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32), ConvDirection::data).best() == ConvMethod::winograd_strided);
+  CHECK(cpu::conv_costs(strided(128, 32, 32, 16, 32), ConvDirection::weights).best() == ConvMethod::winograd_strided);
   CHECK(cpu::conv_costs(strided(128, 16, 16, 32, 64)).best() == ConvMethod::winograd_strided);
   CHECK(cpu::conv_costs(strided(1, 14, 14, 512, 512)).best() == ConvMethod::gemm);
   CHECK(cpu::conv_costs(geometry(1, 3, 3, 512, 512, 1, 1)).best() == ConvMethod::gemm);

@@ -63,12 +63,12 @@ namespace detail {
 template <class Isa>
 ConvCosts conv_costs(const Conv2dGeometry& g, ConvDirection direction, bool kept) {
   // In a millisecond: products; bytes of the caches; of main memory; and below, bytes that Winograd's transforms read
-  // and write, with a stride more slowly.
+  // and write, with a stride more slowly, above all where outputs are transformed back.
   constexpr double multiply_adds = 1e8, cached = 5e7, far = 2e7;
   const double products = static_cast<double>(g.n * g.oh * g.ow * g.o) * static_cast<double>(g.taps());
   const auto winograd = [&]<class F>(F, const Conv2dGeometry& of) {
     const double c = static_cast<double>(of.c), o = static_cast<double>(of.o);
-    const double moved = of.stride_h == 1 ? 7e7 : 4.7e7;
+    const double moved = of.stride_h == 1 ? 7e7 : direction == ConvDirection::weights ? 6.5e7 : 4.7e7;
     constexpr Index rows = Isa::rows;
     const Index block = winograd_block_tiles<F>(of);
     const auto tiles = winograd_tiles<F, rows>(of.n, of.oh, of.ow, block);
